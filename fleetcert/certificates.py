@@ -1,0 +1,183 @@
+"""Making certificates: one builder for every CA and leaf of the project.
+
+Each certificate carries a subject key identifier and an authority key identifier, because Python 3.13 verifies strictly
+and refuses chains without them. Serial numbers are random (RFC 5280: at most 20 octets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+type PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+type PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+type SignatureHash = hashes.SHA256 | hashes.SHA384
+
+
+def common_name(value: str) -> x509.Name:
+    """A distinguished name that holds a common name alone."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value)])
+
+
+def common_name_of(name: x509.Name) -> str:
+    """The common name in a distinguished name; empty where there is none."""
+    attributes = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attributes[0].value) if attributes else ""
+
+
+def key_usage(*, certificate_authority: bool = False, key_encipherment: bool = False) -> x509.KeyUsage:
+    """`keyCertSign, cRLSign` for a CA; `digitalSignature` (and `keyEncipherment`) for a leaf."""
+    return x509.KeyUsage(
+        digital_signature=not certificate_authority,
+        content_commitment=False,
+        key_encipherment=key_encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificate_authority,
+        crl_sign=certificate_authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LeafProfile:
+    """What an end-entity certificate is for."""
+
+    extended_key_usages: Sequence[x509.ObjectIdentifier]
+    alternative_names: Sequence[x509.GeneralName] = ()
+    key_encipherment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateAuthority:
+    """A CA that can sign: its certificate, its private key and the certificates above it.
+
+    `parents` runs from the CA's own issuer to the root; empty for a root.
+    """
+
+    certificate: x509.Certificate
+    key: PrivateKey = field(repr=False)
+    parents: Sequence[x509.Certificate] = ()
+    signature_hash: SignatureHash = field(default_factory=hashes.SHA384)
+
+    @classmethod
+    def create_root(
+        cls,
+        name: str,
+        key: PrivateKey,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        path_length: int | None = 1,
+        signature_hash: SignatureHash | None = None,
+    ) -> Self:
+        """A self-signed CA."""
+        algorithm = signature_hash or hashes.SHA384()
+        subject = common_name(name)
+        builder = _builder(subject, subject, key.public_key(), key.public_key(), not_before, not_after)
+        certificate = _as_authority(builder, path_length).sign(key, algorithm)
+        return cls(certificate, key, (), algorithm)
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """This CA's certificate and those above it, up to the root."""
+        return (self.certificate, *self.parents)
+
+    def issue_authority(
+        self,
+        name: str,
+        key: PrivateKey,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        path_length: int | None = 0,
+    ) -> CertificateAuthority:
+        """A CA below this one."""
+        builder = self._issue(common_name(name), key.public_key(), not_before, not_after)
+        certificate = _as_authority(builder, path_length).sign(self.key, self.signature_hash)
+        return CertificateAuthority(certificate, key, self.chain, self.signature_hash)
+
+    def issue_leaf(
+        self,
+        name: str,
+        public_key: PublicKey,
+        profile: LeafProfile,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+    ) -> x509.Certificate:
+        """An end-entity certificate for `public_key` with the common name `name`."""
+        builder = (
+            self._issue(common_name(name), public_key, not_before, not_after)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(key_usage(key_encipherment=profile.key_encipherment), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(list(profile.extended_key_usages)), critical=False)
+        )
+        if profile.alternative_names:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName(list(profile.alternative_names)), critical=False
+            )
+        return builder.sign(self.key, self.signature_hash)
+
+    def _issue(
+        self, subject: x509.Name, public_key: PublicKey, not_before: datetime, not_after: datetime
+    ) -> x509.CertificateBuilder:
+        return _builder(subject, self.certificate.subject, public_key, self.key.public_key(), not_before, not_after)
+
+
+def pem_chain(certificates: Iterable[x509.Certificate]) -> bytes:
+    """The certificates as PEM, one after the other."""
+    return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    """The certificate as DER."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def pem_private_key(key: PrivateKey, password: bytes | None = None) -> bytes:
+    """The private key as PKCS#8 PEM, encrypted where a password is given."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password:
+        encryption = serialization.BestAvailableEncryption(password)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """The SHA-256 thumbprint as lower-case hex."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: PublicKey,
+    issuer_key: PublicKey,
+    not_before: datetime,
+    not_after: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
+    )
+
+
+def _as_authority(builder: x509.CertificateBuilder, path_length: int | None) -> x509.CertificateBuilder:
+    return builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True).add_extension(
+        key_usage(certificate_authority=True), critical=True
+    )

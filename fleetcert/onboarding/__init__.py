@@ -1,0 +1,1 @@
+"""Bootstrap credentials: the CA hierarchy, proof of possession, enrollment groups."""

@@ -1,0 +1,1 @@
+"""What every function shares: the domain, the services, the adapters and the contracts on the wire."""

@@ -1,0 +1,1 @@
+"""The real SDKs behind the ports that the services declare."""

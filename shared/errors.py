@@ -1,0 +1,83 @@
+"""The errors of the product. Each carries the data that its reader needs; the HTTP edge turns them into problems.
+
+FleetcertError
+|-- SettingsError          a setting is missing or wrong: names it and the fix
+|-- BadEvent               an event that will never be understood: becomes a dead letter
+|-- NotFound               no such device or operation
+|-- NotPossible            the request contradicts the state it meets
+|-- CommandRefused         IoT Hub will not take a command for this device
+|-- Conflict               somebody else wrote first: read again
+`-- InfrastructureFault    a service did not do its part: retry later
+    `-- Throttled          the same, and it said when
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+
+class FleetcertError(Exception):
+    """The root of all errors that this project raises on purpose."""
+
+
+class SettingsError(FleetcertError):
+    """A setting is missing or wrong."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"setting {setting}: {problem}")
+        self.setting = setting
+        self.problem = problem
+
+
+class BadEvent(FleetcertError):
+    """An event that no retry will make readable. `reason` is short and goes into the dead letter."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotFound(FleetcertError):
+    """There is no such thing."""
+
+    def __init__(self, what: str, identifier: str) -> None:
+        super().__init__(f"{what} {identifier!r} is not known")
+        self.what = what
+        self.identifier = identifier
+
+
+class NotPossible(FleetcertError):
+    """The request is understood and contradicts the state that it meets."""
+
+
+class Conflict(FleetcertError):
+    """A row changed between reading and writing."""
+
+
+class CommandRefused(FleetcertError):
+    """IoT Hub will not take a command for this device.
+
+    condition: "queue-full" (403004, 50 are pending), "unreachable" (404001: unknown or disabled).
+    """
+
+    def __init__(self, condition: Literal["queue-full", "unreachable"], detail: str) -> None:
+        super().__init__(f"{condition}: {detail}")
+        self.condition = condition
+
+
+class InfrastructureFault(FleetcertError):
+    """A service that we depend on failed; nothing is known to be lost, and a retry is right."""
+
+    def __init__(self, service: str, problem: str) -> None:
+        super().__init__(f"{service}: {problem}")
+        self.service = service
+        self.problem = problem
+
+
+class Throttled(InfrastructureFault):
+    """A service asked for patience."""
+
+    def __init__(self, service: str, retry_after: timedelta) -> None:
+        super().__init__(service, f"throttled, retry after {retry_after.total_seconds():.0f} s")
+        self.retry_after = retry_after

@@ -1,0 +1,1 @@
+"""The models that validate HTTP requests and shape HTTP answers."""

@@ -1,0 +1,1 @@
+"""The use cases: gather, let the domain decide, apply through ports."""
