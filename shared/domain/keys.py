@@ -1,0 +1,87 @@
+"""Where rows live: partitions and row keys of the table `fleet`.
+
+A device id is escaped so that `!` can part a key's fields: every character outside `[A-Za-z0-9._-]` is written `~hh`
+per UTF-8 byte. That is reversible, and since `!` sorts below every escaped character, no range of one id holds
+another's rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+NEVER: Final = "99991231T235959"
+"""Stands where a device has no expiry, so that it comes last in a list by expiry."""
+LATEST: Final = 253_402_300_799
+"""The last second of the year 9999, in Unix time: history runs backwards from it, newest first."""
+
+FLEET_PARTITION: Final = "fleet"
+DUE: Final = "due!"
+EXPIRES: Final = "expires!"
+
+_PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+
+
+def escape(identifier: str) -> str:
+    """An id as it stands in a key."""
+    return "".join(chr(b) if b in _PLAIN else f"~{b:02x}" for b in identifier.encode())
+
+
+def unescape(escaped: str) -> str:
+    """The id that was escaped."""
+    raw = re.sub(rb"~([0-9a-f]{2})", lambda m: bytes.fromhex(m[1].decode()), escaped.encode())
+    return raw.decode()
+
+
+def shard_of(device_id: str, shards: int) -> str:
+    """The partition of a device's rows: `s00`, `s01`, ..."""
+    digest = hashlib.blake2b(device_id.encode(), digest_size=8).digest()
+    return f"s{int.from_bytes(digest) % shards:02d}"
+
+
+def shard_names(shards: int) -> list[str]:
+    """All partitions of devices."""
+    return [f"s{number:02d}" for number in range(shards)]
+
+
+def stamp(instant: datetime) -> str:
+    """An instant in a key, to the second: `20261123T101500`."""
+    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+
+
+def device_key(device_id: str) -> str:
+    """The record's row."""
+    return f"device!{escape(device_id)}"
+
+
+def due_key(due_at: datetime, device_id: str) -> str:
+    """The row of a device's one deadline."""
+    return f"{DUE}{stamp(due_at)}!{escape(device_id)}"
+
+
+def due_until(instant: datetime) -> str:
+    """The exclusive end of the range of deadlines that have come by `instant`."""
+    return f'{DUE}{stamp(instant)}"'  # the character after the "!" that parts stamp and id
+
+
+def expires_key(valid_until: datetime | None, device_id: str) -> str:
+    """The row by which lists find a device."""
+    return f"{EXPIRES}{stamp(valid_until) if valid_until else NEVER}!{escape(device_id)}"
+
+
+def history_key(device_id: str, at: datetime, event_id: str) -> str:
+    """The row of one change; later changes have smaller keys."""
+    inverted = LATEST * 1000 - int(at.timestamp() * 1000)
+    return f"history!{escape(device_id)}!{inverted:015d}!{escape(event_id)}"
+
+
+def history_range(device_id: str) -> tuple[str, str]:
+    """The range [low, high) of a device's history."""
+    return f"history!{escape(device_id)}!", f'history!{escape(device_id)}"'
+
+
+def setting_key(name: str) -> str:
+    """A row that a fleet's table is configured by, in the partition `fleet`."""
+    return f"setting!{escape(name)}"

@@ -1,0 +1,250 @@
+"""From an envelope to what it says. Nothing here trusts its input: whatever is not understood is a BadEvent.
+
+Shapes: Azure docs, iot-hub-non-telemetry-event-schema (twin changes, lifecycle) and monitor-iot-dps-reference (the
+registration log, whose form in an event hub is not documented: both likely forms are read).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from shared.contracts import CERTIFICATE_PROPERTY, MAX_PEM_BYTES, ONBOARDING_PROPERTY, parse_instant
+from shared.domain.envelope import Envelope
+from shared.domain.events import (
+    Claim,
+    DeviceRegistered,
+    DomainEvent,
+    IdentityCreated,
+    IdentityDeleted,
+    OnboardingClaim,
+    RegistrationFailed,
+    TwinReported,
+    TwinUnclear,
+)
+from shared.errors import BadEvent
+
+_MENTIONS_A_CREDENTIAL: Final = (f'"{CERTIFICATE_PROPERTY}"'.encode(), f'"{ONBOARDING_PROPERTY}"'.encode())
+_CERTIFICATE_MEMBERS: Final = frozenset({"thumbprint", "serialNumber", "issuer", "pem"})
+_LONGEST_TEXT: Final = 512
+_LIFECYCLE: Final[Mapping[str, type[IdentityCreated | IdentityDeleted]]] = {
+    "createDeviceIdentity": IdentityCreated,
+    "deleteDeviceIdentity": IdentityDeleted,
+}
+
+
+def parse_hub_event(envelope: Envelope) -> DomainEvent | None:
+    """What an event of IoT Hub's routes says, or None where it is none of our business.
+
+    Raises: BadEvent.
+    """
+    source = envelope.system.get("iothub-message-source")
+    if source == "twinChangeEvents":
+        return _parse_twin_change(envelope)
+    if source == "deviceLifecycleEvents":
+        return _parse_lifecycle(envelope)
+    return None
+
+
+def parse_dps_event(envelope: Envelope) -> list[DomainEvent]:
+    """The registrations in an event of DPS's resource log: `{"records": [...]}` or a single record.
+
+    Raises: BadEvent.
+    """
+    document = _json_object(envelope.body)
+    records = document.get("records", [document])
+    if not isinstance(records, list):
+        raise BadEvent("records is no list")
+    return list(_registrations(envelope, records))
+
+
+def read_twin(twin: Mapping[str, Any], *, device_id: str, hub: str, event_id: str, at: datetime) -> TwinReported:
+    """A whole twin, as IoT Hub's REST API gives it, in the words of an event.
+
+    Raises: BadEvent.
+    """
+    return _whole_twin(twin, _Origin(event_id, at, device_id, hub))
+
+
+class _Origin:
+    """Where a twin's news comes from."""
+
+    def __init__(self, event_id: str, enqueued_at: datetime, device_id: str, hub: str) -> None:
+        self.event_id = event_id
+        self.enqueued_at = enqueued_at
+        self.device_id = device_id
+        self.hub = hub
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> _Origin:
+        device_id = _text(envelope.properties, "deviceId")
+        return cls(envelope.event_id, envelope.enqueued_at, device_id, _text(envelope.properties, "hubName"))
+
+
+def _parse_twin_change(envelope: Envelope) -> DomainEvent | None:
+    if "moduleId" in envelope.properties or not any(word in envelope.body for word in _MENTIONS_A_CREDENTIAL):
+        return None  # most twin changes are about something else: they cost nothing, not even the parsing
+    document = _json_object(envelope.body)
+    origin = _Origin.of(envelope)
+    if envelope.properties.get("opType") == "replaceTwin":
+        return _whole_twin(document, origin)
+    return _patch(_member(document.get("properties", {}), "reported"), origin)
+
+
+def _whole_twin(twin: Mapping[str, Any], origin: _Origin) -> TwinReported:
+    reported = _member(twin.get("properties"), "reported")
+    return _twin_reported(reported, origin, removed=reported.get(CERTIFICATE_PROPERTY) is None)
+
+
+def _patch(reported: Mapping[str, Any], origin: _Origin) -> DomainEvent | None:
+    has_certificate = CERTIFICATE_PROPERTY in reported
+    if not has_certificate and ONBOARDING_PROPERTY not in reported:
+        return None
+    claim = reported.get(CERTIFICATE_PROPERTY)
+    if claim is not None and not _is_whole(_object(claim, CERTIFICATE_PROPERTY)):
+        return TwinUnclear(
+            event_id=origin.event_id,
+            enqueued_at=origin.enqueued_at,
+            device_id=origin.device_id,
+            hub=origin.hub,
+            version=_version(reported),
+        )
+    return _twin_reported(reported, origin, removed=has_certificate and claim is None)
+
+
+def _twin_reported(reported: Mapping[str, Any], origin: _Origin, *, removed: bool) -> TwinReported:
+    claim = reported.get(CERTIFICATE_PROPERTY)
+    return TwinReported(
+        event_id=origin.event_id,
+        enqueued_at=origin.enqueued_at,
+        device_id=origin.device_id,
+        hub=origin.hub,
+        version=_version(reported),
+        updated_at=_last_updated(reported, origin.enqueued_at),
+        certificate=None if claim is None else _claim(_object(claim, CERTIFICATE_PROPERTY)),
+        removed=removed,
+        onboarding=_onboarding(reported.get(ONBOARDING_PROPERTY)),
+    )
+
+
+def _is_whole(claim: Mapping[str, Any]) -> bool:
+    """Whether a merge patch leaves nothing of the certificate before it."""
+    return {"validFrom", "validUntil"} | _CERTIFICATE_MEMBERS <= claim.keys()
+
+
+def _claim(claim: Mapping[str, Any]) -> Claim:
+    pem = _optional_text(claim, "pem", MAX_PEM_BYTES)
+    valid_from, valid_until = _instant(claim, "validFrom"), _instant(claim, "validUntil")
+    if valid_until <= valid_from:
+        raise BadEvent("certificate.validUntil is not after validFrom")
+    return Claim(
+        valid_from=valid_from,
+        valid_until=valid_until,
+        thumbprint=_optional_text(claim, "thumbprint"),
+        serial_number=_optional_text(claim, "serialNumber"),
+        issuer=_optional_text(claim, "issuer"),
+        pem=pem,
+    )
+
+
+def _onboarding(claim: object) -> OnboardingClaim | None:
+    if claim is None:
+        return None
+    members = _object(claim, ONBOARDING_PROPERTY)
+    return OnboardingClaim(
+        thumbprint=_optional_text(members, "thumbprint"),
+        valid_until=_instant(members, "validUntil") if members.get("validUntil") is not None else None,
+        pem=_optional_text(members, "pem", MAX_PEM_BYTES),
+    )
+
+
+def _parse_lifecycle(envelope: Envelope) -> DomainEvent | None:
+    event = _LIFECYCLE.get(str(envelope.properties.get("opType")))
+    if event is None or "moduleId" in envelope.properties:
+        return None
+    origin = _Origin.of(envelope)
+    return event(
+        event_id=origin.event_id,
+        enqueued_at=origin.enqueued_at,
+        device_id=origin.device_id,
+        hub=origin.hub,
+        at=_instant(envelope.properties, "operationTimestamp"),
+    )
+
+
+def _registrations(envelope: Envelope, records: list[Any]) -> Iterator[DomainEvent]:
+    for number, item in enumerate(records):
+        record = _object(item, "record")
+        if record.get("category", record.get("Category")) != "DeviceOperations":
+            continue
+        yield _registration(envelope, record, f"{envelope.event_id}/{number}")
+
+
+def _registration(envelope: Envelope, record: Mapping[str, Any], event_id: str) -> DomainEvent:
+    properties = record.get("properties", record.get("properties_s"))
+    details = _json_object(properties.encode()) if isinstance(properties, str) else _object(properties, "properties")
+    registration_id = _text(details, "id")
+    result = str(record.get("resultType", record.get("ResultType", "")))
+    at = envelope.enqueued_at
+    if result == "Success":
+        return DeviceRegistered(event_id=event_id, enqueued_at=at, device_id=registration_id, at=at)
+    return RegistrationFailed(event_id=event_id, enqueued_at=at, device_id=registration_id, at=at, result=result)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as problem:
+        raise BadEvent("the body is not JSON") from problem
+    if not isinstance(document, dict):
+        raise BadEvent("the body is no JSON object")
+    return document
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadEvent(f"{name} is no object")
+    return value
+
+
+def _member(properties: object, name: str) -> Mapping[str, Any]:
+    return _object(_object(properties, "properties").get(name, {}), name)
+
+
+def _text(members: Mapping[str, Any], name: str) -> str:
+    value = members.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT:
+        raise BadEvent(f"{name} is missing or no text")
+    return value
+
+
+def _optional_text(members: Mapping[str, Any], name: str, longest: int = _LONGEST_TEXT) -> str | None:
+    value = members.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > longest:
+        raise BadEvent(f"{name} is no text of at most {longest} characters")
+    return value
+
+
+def _instant(members: Mapping[str, Any], name: str) -> datetime:
+    try:
+        return parse_instant(_text(members, name))
+    except (ValueError, OverflowError) as problem:
+        raise BadEvent(f"{name} is no instant") from problem
+
+
+def _version(reported: Mapping[str, Any]) -> int:
+    version = reported.get("$version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        raise BadEvent("reported.$version is missing or no number")
+    return version
+
+
+def _last_updated(reported: Mapping[str, Any], otherwise: datetime) -> datetime:
+    metadata = reported.get("$metadata")
+    if not isinstance(metadata, Mapping) or "$lastUpdated" not in metadata:
+        return otherwise
+    return _instant(metadata, "$lastUpdated")

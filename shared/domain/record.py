@@ -1,0 +1,190 @@
+"""What is known of a device: one immutable record. All instants are aware datetimes in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from shared.domain.alerts import Alert
+
+DISPATCH_PATIENCE: Final = timedelta(minutes=2)
+"""How long an outbox may stay unconfirmed before the sweep sends the same ids again."""
+
+
+class State(StrEnum):
+    """Where a device stands."""
+
+    UNKNOWN = "unknown"
+    PROVISIONAL = "provisional"
+    VALID = "valid"
+    DUE = "due"
+    DISPATCHING = "dispatching"
+    COMMANDED = "commanded"
+    OVERDUE = "overdue"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
+    RETIRED = "retired"
+
+
+class Evidence(StrEnum):
+    """How a certificate is known, weakest first."""
+
+    INFERRED = "inferred"
+    REPORTED = "reported"
+    PARSED = "parsed"
+    VERIFIED = "verified"
+
+    @property
+    def strength(self) -> int:
+        """A number to compare by: more is stronger."""
+        return list(Evidence).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who did it: a person or an app by the ids of Entra, or fleetcert itself."""
+
+    name: str
+    object_id: str = ""
+    app_id: str = ""
+
+
+FLEETCERT: Final = Actor(name="fleetcert")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """An operational certificate as far as the evidence goes.
+
+    identity: what tells it from the device's other certificates: its thumbprint, else its dates as they were claimed.
+    valid_until: the end that is believed; it never lies beyond what the evidence can bear.
+    first_seen: when the cloud first heard of this certificate (the event's enqueued time).
+    """
+
+    identity: str
+    valid_from: datetime
+    valid_until: datetime
+    evidence: Evidence
+    first_seen: datetime
+    thumbprint: str | None = None
+    serial_number: str | None = None
+    issuer: str | None = None
+    key_algorithm: str | None = None
+
+    @property
+    def lifetime(self) -> timedelta:
+        """From not-before to not-after."""
+        return self.valid_until - self.valid_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnboardingCredential:
+    """What a device shows to DPS. `pem`: the public certificate, which a DPS block needs."""
+
+    thumbprint: str | None = None
+    valid_until: datetime | None = None
+    pem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """The one renewal command that is on its way for the present certificate.
+
+    patience_until: an answer is waited for until then. sent_at: None while it is still in our own queue.
+    """
+
+    id: str
+    attempt: int
+    reason: str
+    expires_at: datetime
+    patience_until: datetime
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalRequest:
+    """An operator asked for a renewal before its time."""
+
+    actor: Actor
+    reason: str
+    requested_at: datetime
+
+
+class BlockState(StrEnum):
+    """How sure it is that DPS turns the device away."""
+
+    BLOCKED = "blocked"
+    BLOCKED_UNVERIFIED = "blocked-unverified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Containment:
+    """How far a device has been shut out; each member is set when its step is done.
+
+    enrollment_created: whether the disabled enrollment is ours (True) or one that existed was disabled in place.
+    gone_since: the first look at which the hub saw no connection. refused_at: DPS was seen to refuse the device.
+    """
+
+    actor: Actor
+    reason: str
+    requested_at: datetime
+    onboarding_pem: str | None = None
+    hub_disabled_at: datetime | None = None
+    block: BlockState | None = None
+    enrollment_created: bool | None = None
+    hub_rechecked_at: datetime | None = None
+    gone_since: datetime | None = None
+    disconnected_at: datetime | None = None
+    refused_at: datetime | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        """Everything was done, and the live connection was seen gone."""
+        return self.disconnected_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRecord:
+    """A device.
+
+    incarnation: counts the lives of the device id; version: the reported `$version` that the record knows, in this
+    incarnation; twin_updated_at: the service's own time of that version. alerted: levels already told for this
+    certificate. pending: alerts that Event Grid has not taken yet; dispatch_by: when the outbox is sent again
+    unless it was confirmed. look_at: when the twin shall be read. next_deadline: when the device must be decided on.
+    """
+
+    device_id: str
+    registration_id: str
+    hub: str
+    first_seen: datetime
+    updated_at: datetime
+    state: State = State.UNKNOWN
+    reason: str = ""
+    incarnation: int = 1
+    incarnation_since: datetime | None = None
+    version: int = 0
+    twin_updated_at: datetime | None = None
+    enrollment_group: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    certificate: Certificate | None = None
+    onboarding: OnboardingCredential | None = None
+    registration_seen_at: datetime | None = None
+    look_at: datetime | None = None
+    command: Command | None = None
+    attempts: int = 0
+    renewal_request: RenewalRequest | None = None
+    containment: Containment | None = None
+    blocked_attempt_alerted_at: datetime | None = None
+    alerted: tuple[str, ...] = ()
+    pending: tuple[Alert, ...] = ()
+    dispatch_by: datetime | None = None
+    next_deadline: datetime | None = None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The device's one deadline in the table: its next decision, early look or outbox, whichever is first."""
+        instants = [i for i in (self.next_deadline, self.dispatch_by, self.look_at) if i is not None]
+        return min(instants, default=None)
