@@ -1,0 +1,140 @@
+"""The ports: what the services need of the world, as small protocols. The adapters implement them; no SDK type crosses.
+
+Every method may raise `InfrastructureFault` (retry later) and its child `Throttled`; what else is raised is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from shared.contracts import RenewCertificate
+from shared.domain.alerts import Alert
+from shared.domain.envelope import Envelope
+
+type Value = str | int | bool | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A table row: `partition` and `key` identify it, `etag` is the version that was read (None: not read)."""
+
+    partition: str
+    key: str
+    values: Mapping[str, Value]
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One operation of a transaction.
+
+    insert: fails with Conflict where the row exists. replace: fails with Conflict unless `row.etag` is still current.
+    upsert: replaces whatever is there. delete: removes the row, and is content where there is none.
+    """
+
+    kind: Literal["insert", "replace", "upsert", "delete"]
+    row: Row
+
+
+class Table(Protocol):
+    """The fleet table."""
+
+    async def get(self, partition: str, key: str) -> Row | None:
+        """The row, or None."""
+
+    async def get_many(self, partition: str, keys: Sequence[str]) -> dict[str, Row]:
+        """Point reads, concurrently. Keys without a row are absent from the answer."""
+
+    def scan(self, partition: str, low: str, high: str, limit: int | None = None) -> AsyncIterator[Row]:
+        """The rows with low <= key < high in the order of their keys, at most `limit`; pages are fetched as needed."""
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> None:
+        """All of the writes (1 to 100, distinct keys) or none. Raises: Conflict."""
+
+
+class Alerts(Protocol):
+    """The Event Grid topic."""
+
+    async def publish(self, alerts: Sequence[Alert]) -> None:
+        """Publishes all, in as few requests as the service allows."""
+
+
+class WorkQueue(Protocol):
+    """A storage queue whose messages are JSON objects."""
+
+    async def put(self, message: Mapping[str, Any], delay: timedelta = timedelta()) -> None:
+        """Queues a message that becomes visible after `delay`."""
+
+
+class CommandSender(Protocol):
+    """Sends cloud-to-device commands."""
+
+    async def send(self, command: RenewCertificate, expires: datetime) -> None:
+        """Sends once, without hidden retries. Raises: CommandRefused, Throttled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A device's identity in the hub's registry. `document` is the raw JSON, whole, as read."""
+
+    device_id: str
+    status: Literal["enabled", "disabled"]
+    status_reason: str
+    connected: bool
+    etag: str
+    document: Mapping[str, Any]
+
+
+class Hub(Protocol):
+    """The identity registry and the twins of an IoT Hub."""
+
+    async def get_identity(self, device_id: str) -> Identity | None:
+        """The identity, or None where the hub does not know the device."""
+
+    async def set_status(self, identity: Identity, status: Literal["enabled", "disabled"], reason: str) -> Identity:
+        """Changes status and statusReason, puts all the rest back as read, under If-Match.
+
+        Raises: Conflict, NotFound.
+        """
+
+    async def get_twin(self, device_id: str) -> Mapping[str, Any] | None:
+        """The whole twin as IoT Hub's REST API gives it, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A disabled individual enrollment. `created`: we made it; False: one that existed was disabled in place."""
+
+    registration_id: str
+    created: bool
+    attestation: Literal["x509", "symmetricKey"]
+
+
+class Provisioning(Protocol):
+    """The Device Provisioning Service's enrollments."""
+
+    async def group_attestation(self, enrollment_group: str) -> Literal["x509", "symmetricKey"] | None:
+        """How devices of the group prove themselves, or None where there is no such group."""
+
+    async def enrollment_group_of(self, registration_id: str) -> str | None:
+        """The enrollment group that the registration came through, or None where DPS has no registration."""
+
+    async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
+        """Disables the registration id by an individual enrollment, which wins over the group.
+
+        An existing enrollment is disabled in place under its ETag. A new one attests by `onboarding_pem` where given,
+        else by a symmetric key that nobody holds. Raises: Conflict.
+        """
+
+    async def is_blocked(self, registration_id: str) -> bool:
+        """Whether a disabled individual enrollment stands for the registration id."""
+
+
+class DeadLetters(Protocol):
+    """Where unreadable events wait for a person: blob `dead-letters/{hub}/{partition}/{sequence}`."""
+
+    async def keep(self, envelope: Envelope, reason: str) -> None:
+        """Stores the original bytes and properties with the reason; storing the same event again changes nothing."""

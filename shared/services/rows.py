@@ -1,0 +1,124 @@
+"""From a record to its rows and back: what stands in the table `fleet`, and under which keys."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from shared.contracts import format_instant
+from shared.domain import keys
+from shared.domain.history import HistoryEntry
+from shared.domain.record import DeviceRecord, State
+from shared.services.ports import Row, Value, Write
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(DeviceRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it was read, with the ETag that a write must meet."""
+
+    record: DeviceRecord
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record before (None: there was none) and after, and what its history gains."""
+
+    before: Stored | None
+    after: DeviceRecord
+    history: tuple[HistoryEntry, ...] = ()
+
+
+def stored(row: Row) -> Stored:
+    """The record in a row that was read."""
+    return Stored(_DECODER.decode(str(row.values["record"])), row.etag or "")
+
+
+def writes(partition: str, change: Change) -> list[Write]:
+    """The rows of one change: the record, its deadline, its expiry and its history, for one transaction."""
+    return [
+        _record_write(partition, change),
+        *_due_writes(partition, change),
+        *_expiry_writes(partition, change),
+        *(_history_write(partition, change.after.device_id, entry) for entry in change.history),
+    ]
+
+
+def _record_write(partition: str, change: Change) -> Write:
+    record = change.after
+    values: dict[str, Value] = {
+        "record": _ENCODER.encode(record).decode(),
+        "state": record.state.value,
+        "updatedAt": record.updated_at,
+    }
+    key = keys.device_key(record.device_id)
+    if change.before is None:
+        return Write("insert", Row(partition, key, values))
+    return Write("replace", Row(partition, key, values, change.before.etag))
+
+
+def _due_writes(partition: str, change: Change) -> list[Write]:
+    before = _due_key(change.before.record) if change.before else None
+    after = _due_key(change.after)
+    if before == after:
+        return []
+    moved = [Write("delete", Row(partition, before, {}))] if before else []
+    if after:
+        moved.append(Write("upsert", Row(partition, after, {"deviceId": change.after.device_id})))
+    return moved
+
+
+def _expiry_writes(partition: str, change: Change) -> list[Write]:
+    before = _expiry_row(partition, change.before.record) if change.before else None
+    after = _expiry_row(partition, change.after)
+    if before == after:
+        return []
+    moved = [Write("delete", before)] if before and (after is None or before.key != after.key) else []
+    if after:
+        moved.append(Write("upsert", after))
+    return moved
+
+
+def _due_key(record: DeviceRecord) -> str | None:
+    return keys.due_key(record.due_at, record.device_id) if record.due_at else None
+
+
+def _expiry_row(partition: str, record: DeviceRecord) -> Row | None:
+    """The row that lists read: it holds all that a line of a list shows. A retired device is in no list."""
+    if record.state is State.RETIRED:
+        return None
+    certificate = record.certificate
+    valid_until = certificate.valid_until if certificate else None
+    values: dict[str, Value] = {
+        "deviceId": record.device_id,
+        "state": record.state.value,
+        "reason": record.reason,
+        "hub": record.hub,
+    }
+    if certificate is not None:
+        values |= {"validUntil": format_instant(certificate.valid_until), "evidence": certificate.evidence.value}
+    if certificate is not None and certificate.thumbprint is not None:
+        values["thumbprint"] = certificate.thumbprint
+    return Row(partition, keys.expires_key(valid_until, record.device_id), values)
+
+
+def _history_write(partition: str, device_id: str, entry: HistoryEntry) -> Write:
+    values: dict[str, Value] = {
+        "deviceId": device_id,
+        "eventId": entry.event_id,
+        "at": entry.at,
+        "kind": entry.kind,
+        "actor": entry.actor.name,
+        "actorObjectId": entry.actor.object_id,
+        "actorAppId": entry.actor.app_id,
+        "reason": entry.reason,
+        "details": json.dumps(dict(entry.details), separators=(",", ":"), sort_keys=True),
+    }
+    key = keys.history_key(device_id, entry.at, f"{entry.event_id}/{entry.kind}")
+    return Write("upsert", Row(partition, key, values))

@@ -1,0 +1,134 @@
+"""The fleet table as the services use it: records by device, deadlines by time, all of a device's rows in one write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Final
+
+from shared.domain import keys
+from shared.domain.record import DeviceRecord
+from shared.domain.reducing import Reduction
+from shared.errors import Conflict, InfrastructureFault, SettingsError
+from shared.services.ports import Row, Table, Write
+from shared.services.rows import Change, Stored, stored, writes
+
+TRANSACTION_LIMIT: Final = 100
+"""Operations in one entity-group transaction (Azure docs: Table storage)."""
+TRIES: Final = 8
+"""How often a record is read and reduced again when others keep writing it."""
+
+type Reducer = Callable[[str, DeviceRecord | None], Reduction | None]
+
+
+class FleetStore:
+    """Reads and writes device records. `shards` is fixed for the life of the table."""
+
+    def __init__(self, table: Table, shards: int) -> None:
+        self._table = table
+        self._shards = shards
+        self.partitions: Final = keys.shard_names(shards)
+
+    async def check_layout(self) -> None:
+        """Remembers the number of shards in a new table, and refuses another number later.
+
+        Raises: SettingsError.
+        """
+        key = keys.setting_key("shards")
+        row = await self._table.get(keys.FLEET_PARTITION, key)
+        if row is None:
+            row = Row(keys.FLEET_PARTITION, key, {"value": self._shards})
+            try:
+                await self._table.commit(keys.FLEET_PARTITION, [Write("insert", row)])
+            except Conflict:
+                row = await self._table.get(keys.FLEET_PARTITION, key)
+        if row is not None and row.values["value"] != self._shards:
+            raise SettingsError("SHARDS", f"the table was made with {row.values['value']}, and that cannot change")
+
+    async def load(self, device_id: str) -> Stored | None:
+        """One record, or None."""
+        row = await self._table.get(self._partition(device_id), keys.device_key(device_id))
+        return stored(row) if row else None
+
+    async def load_many(self, device_ids: Iterable[str]) -> dict[str, Stored]:
+        """The records of those devices that have one."""
+        groups: dict[str, list[str]] = defaultdict(list)
+        for device_id in device_ids:
+            groups[self._partition(device_id)].append(keys.device_key(device_id))
+        answers = await asyncio.gather(*(self._table.get_many(p, wanted) for p, wanted in groups.items()))
+        records = [stored(row) for answer in answers for row in answer.values()]
+        return {s.record.device_id: s for s in records}
+
+    async def update(self, device_ids: Iterable[str], reducer: Reducer) -> list[Change]:
+        """Reads, reduces and writes each record; who meets another's write reads again. Returns what was written.
+
+        The reducer may be called several times for a device; None from it leaves the record as it is.
+        Raises: InfrastructureFault where others keep writing.
+        """
+        written: list[Change] = []
+        wanted = set(device_ids)
+        for attempt in range(TRIES):
+            known = await self.load_many(wanted)
+            changes = [c for d in sorted(wanted) if (c := _change(d, known.get(d), reducer)) is not None]
+            done = await self.write(changes, together=attempt < 2)
+            written.extend(done)
+            wanted = {c.after.device_id for c in changes} - {c.after.device_id for c in done}
+            if not wanted:
+                return written
+        raise InfrastructureFault("table", f"{len(wanted)} records kept changing")
+
+    async def write(self, changes: Sequence[Change], *, together: bool = True) -> list[Change]:
+        """Writes whole devices, many a transaction where `together`. Returns those that met no other's write."""
+        groups: dict[str, list[Change]] = defaultdict(list)
+        for change in changes:
+            groups[self._partition(change.after.device_id)].append(change)
+        batches = [(p, b) for p, group in groups.items() for b in _batches(p, group, together)]
+        outcomes = await asyncio.gather(*(self._commit(partition, batch) for partition, batch in batches))
+        return list(chain.from_iterable(outcomes))
+
+    async def _commit(self, partition: str, batch: list[tuple[Change, list[Write]]]) -> list[Change]:
+        try:
+            await self._table.commit(partition, [write for _, operations in batch for write in operations])
+        except Conflict:
+            return []
+        return [change for change, _ in batch]
+
+    async def due(self, partition: str, now: datetime, limit: int) -> list[str]:
+        """The devices of a shard whose deadline has come, the longest overdue first."""
+        rows = self._table.scan(partition, keys.DUE, keys.due_until(now), limit)
+        return [str(row.values["deviceId"]) async for row in rows]
+
+    def by_expiry(self, partition: str, after: str, limit: int) -> AsyncIterator[Row]:
+        """The list rows of a shard behind the key `after` ("" from the start), the earliest expiry first."""
+        low = f"{after}\x01" if after else keys.EXPIRES
+        return self._table.scan(partition, low, f'{keys.EXPIRES[:-1]}"', limit)
+
+    async def history(self, device_id: str, limit: int) -> list[Row]:
+        """The newest rows of a device's history."""
+        low, high = keys.history_range(device_id)
+        return [row async for row in self._table.scan(self._partition(device_id), low, high, limit)]
+
+    def _partition(self, device_id: str) -> str:
+        return keys.shard_of(device_id, self._shards)
+
+
+def _change(device_id: str, known: Stored | None, reducer: Reducer) -> Change | None:
+    reduction = reducer(device_id, known.record if known else None)
+    return Change(known, reduction.record, reduction.history) if reduction else None
+
+
+def _batches(partition: str, changes: list[Change], together: bool) -> Iterable[list[tuple[Change, list[Write]]]]:
+    batch: list[tuple[Change, list[Write]]] = []
+    size = 0
+    for change in changes:
+        operations = writes(partition, change)
+        if batch and (not together or size + len(operations) > TRANSACTION_LIMIT):
+            yield batch
+            batch, size = [], 0
+        batch.append((change, operations))
+        size += len(operations)
+    if batch:
+        yield batch
