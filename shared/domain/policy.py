@@ -77,4 +77,5 @@ class BeliefPolicy:
 
 
 def _part(whole: timedelta, share: Fraction) -> timedelta:
-    return whole * share.numerator // share.denominator
+    microseconds = whole // timedelta(microseconds=1)
+    return timedelta(microseconds=int(microseconds * share))

@@ -1,0 +1,49 @@
+"""Who calls, as the HTTP edge knows it, and the two ways to be turned away."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from shared.domain.record import Actor
+from shared.errors import FleetcertError
+
+
+class Role(StrEnum):
+    """The Entra app roles of the API."""
+
+    READ = "Fleet.Read"
+    RENEW = "Certificates.Renew"
+    CONTAIN = "Devices.Contain"
+
+
+class Unauthenticated(FleetcertError):
+    """Nobody is known to call (401)."""
+
+
+class Forbidden(FleetcertError):
+    """The caller lacks a role (403)."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(f"this needs the role {role.value}")
+        self.role = role
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """A caller whom the platform has authenticated. object_id and app_id are Entra's; app_id may be empty."""
+
+    name: str
+    object_id: str
+    app_id: str
+    roles: frozenset[str]
+
+    @property
+    def actor(self) -> Actor:
+        """As the history names the caller."""
+        return Actor(name=self.name, object_id=self.object_id, app_id=self.app_id)
+
+    def require(self, role: Role) -> None:
+        """Raises: Forbidden."""
+        if role not in self.roles:
+            raise Forbidden(role)

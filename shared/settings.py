@@ -1,0 +1,164 @@
+"""The app's settings: read from the environment once, typed and checked, each with an error that names it and the fix.
+
+Durations are ISO 8601 (`P7D`, `PT1H`), shares are fractions (`1/3`, `0.5`). Values never appear in errors: a setting in
+the wrong place may be a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from fractions import Fraction
+from typing import Annotated, Any, Final, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from shared.errors import SettingsError
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_TWO_FORMS: Final = (
+    "give a connection string, or in its place FleetStorage__tableServiceUri, FleetStorage__queueServiceUri and "
+    "FleetStorage__blobServiceUri"
+)
+
+
+def _as(expected: str, **constraints: Any) -> Meta:
+    """What the error of a wrong or missing setting asks for."""
+    return Meta(description=expected, **constraints)
+
+
+EventHub = Annotated[str, _as("the name of an event hub")]
+Queue = Annotated[str, _as("a queue name: 3 to 63 of a-z, 0-9 and -", pattern="^[a-z0-9][a-z0-9-]{2,62}$")]
+Container = Annotated[str, _as("a container name: 3 to 63 of a-z, 0-9 and -", pattern="^[a-z0-9][a-z0-9-]{2,62}$")]
+TableName = Annotated[str, _as("a table name: 3 to 63 letters and digits", pattern="^[A-Za-z][A-Za-z0-9]{2,62}$")]
+HostName = Annotated[str, _as("a host name without https://, e.g. contoso.azure-devices.net", pattern="^[^/]+$")]
+ResourceId = Annotated[str, _as("a resource id, /subscriptions/...", pattern="^/subscriptions/.")]
+Endpoint = Annotated[str, _as("an address, https://...; http on this machine only")]
+Duration = Annotated[timedelta, _as("a duration above zero in ISO 8601, e.g. P7D or PT1H")]
+Share = Annotated[Fraction, _as("a fraction above 0 and at most 1, e.g. 1/3")]
+Count = Annotated[int, _as("a whole number above zero", ge=1)]
+Shards = Annotated[int, _as("a whole number from 1 to 100", ge=1, le=100)]
+Flag = Annotated[bool, _as("True or False")]
+
+
+class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
+    """Everything that the app is told; without another name, a field is the setting of its name in capitals.
+
+    iothub_resource_id: the source of all alerts. shards: fixed once the table is made. policy_validity: the issuing
+    policy's leaf validity, which bounds a claim without proof. c2d_per_minute: the hub's throttle for sends.
+    tenant_id: principals of other tenants are refused. platform_authenticates: App Service Authentication is on.
+    """
+
+    iot_events: EventHub
+    dps_events: EventHub
+    renewal_commands: Queue
+    containment: Queue
+    iothub_hostname: HostName
+    iothub_resource_id: ResourceId
+    dps_service_hostname: HostName
+    eventgrid_topic_endpoint: Endpoint
+    storage: str | None = field(name="FleetStorage", default=None)
+    table_endpoint: Endpoint | None = field(name="FleetStorage__tableServiceUri", default=None)
+    queue_endpoint: Endpoint | None = field(name="FleetStorage__queueServiceUri", default=None)
+    blob_endpoint: Endpoint | None = field(name="FleetStorage__blobServiceUri", default=None)
+    fleet_table: TableName = "fleet"
+    dead_letters: Container = "dead-letters"
+    shards: Shards = 32
+    renewal_window: Duration = timedelta(days=7)
+    renewal_share: Share = Fraction(1, 3)
+    command_ttl: Duration = timedelta(hours=1)
+    clock_skew: Duration = timedelta(minutes=5)
+    policy_validity: Duration = timedelta(days=30)
+    c2d_per_minute: Count = 100
+    c2d_share: Share = Fraction(1, 2)
+    tenant_id: str | None = field(name="FLEETCERT_TENANT_ID", default=None)
+    client_id: str | None = field(name="AZURE_CLIENT_ID", default=None)
+    identity_endpoint: str | None = None
+    platform_authenticates: Flag = field(name="WEBSITE_AUTH_ENABLED", default=False)
+
+    @property
+    def has_managed_identity(self) -> bool:
+        """Whether the platform offers an identity endpoint."""
+        return self.identity_endpoint is not None
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in an environment. An empty value counts as not given.
+
+    Raises: SettingsError for the first that is wrong; the others are its notes.
+    """
+    values: dict[str, Any] = {}
+    problems: list[SettingsError] = []
+    hints = get_type_hints(Settings, include_extras=True)
+    for info in msgspec.structs.fields(Settings):
+        text = environment.get(info.encode_name, "").strip()
+        if not text and not info.required:
+            continue
+        try:
+            values[info.name] = _converted(info.encode_name, text, hints[info.name])
+        except SettingsError as problem:
+            problems.append(problem)
+    settings = Settings(**values) if not problems else None
+    problems += _contradictions(settings) if settings else ()
+    if settings is None or problems:
+        raise _with_notes(problems)
+    return settings
+
+
+def _converted(name: str, text: str, hint: Any) -> Any:
+    expected = f"set it to {_expected(hint)}"
+    if not text:
+        raise SettingsError(name, f"is missing: {expected}")
+    try:
+        # lax, because numbers and flags come as text; but a bare 7 as a duration would be seconds, which nobody means
+        value = msgspec.convert(text, hint, strict=hint == Duration, dec_hook=_hook)
+    except (msgspec.ValidationError, ValueError, ZeroDivisionError):
+        raise SettingsError(name, f"cannot be read: {expected}") from None
+    if not _is_sound(value):
+        raise SettingsError(name, f"is out of bounds: {expected}")
+    return value
+
+
+def _is_sound(value: Any) -> bool:
+    match value:
+        case timedelta():
+            return value > timedelta()
+        case Fraction():
+            return 0 < value <= 1
+        case _:
+            return True
+
+
+def _contradictions(settings: Settings) -> Iterator[SettingsError]:
+    endpoints = (settings.table_endpoint, settings.queue_endpoint, settings.blob_endpoint)
+    if not settings.storage and not all(endpoints):
+        yield SettingsError("FleetStorage", f"is missing or incomplete: {_TWO_FORMS}")
+    if settings.renewal_share == 1:
+        yield SettingsError("RENEWAL_SHARE", "a window of the whole life is due for ever: set it below 1, e.g. to 1/3")
+    if not _is_safe(settings.eventgrid_topic_endpoint):
+        yield SettingsError(
+            "EVENTGRID_TOPIC_ENDPOINT", f"would carry tokens in the clear: set it to {_expected(Endpoint)}"
+        )
+
+
+def _is_safe(endpoint: str) -> bool:
+    parts = urlsplit(endpoint)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+
+
+def _expected(hint: Any) -> str:
+    metas = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
+    return next((meta.description for meta in metas if meta.description), "a text")
+
+
+def _hook(kind: type, value: Any) -> Any:
+    return Fraction(value) if kind is Fraction else value
+
+
+def _with_notes(problems: list[SettingsError]) -> SettingsError:
+    first, *others = problems
+    for other in others:
+        first.add_note(str(other))
+    return first

@@ -1,0 +1,197 @@
+"""Fakes behind the services' ports: they keep what they are given, and fail when they are told to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from shared.contracts import RenewCertificate
+from shared.domain.alerts import Alert
+from shared.domain.envelope import Envelope
+from shared.errors import Conflict, NotFound
+from shared.services.ports import Block, Identity, Row, Write
+
+NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, step: timedelta) -> None:
+        self._now += step
+
+
+@dataclass
+class FakeTable:
+    """A table in memory with ETags and transactions; `faults` are raised by the next commits, one each."""
+
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    faults: list[Exception | None] = field(default_factory=list)
+    commits: int = 0
+    before_commit: Any = None
+    _etags: Any = field(default_factory=lambda: itertools.count(1))
+
+    async def get(self, partition: str, key: str) -> Row | None:
+        return self.rows.get((partition, key))
+
+    async def get_many(self, partition: str, keys: Sequence[str]) -> dict[str, Row]:
+        return {key: row for key in keys if (row := self.rows.get((partition, key)))}
+
+    async def scan(self, partition: str, low: str, high: str, limit: int | None = None) -> AsyncIterator[Row]:
+        found = sorted(k for p, k in self.rows if p == partition and low <= k < high)
+        for key in found[:limit]:
+            yield self.rows[partition, key]
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> None:
+        assert 1 <= len(writes) <= 100
+        assert len({w.row.key for w in writes}) == len(writes), "a transaction touches a row once"
+        if self.before_commit:
+            hook, self.before_commit = self.before_commit, None
+            await hook()
+        if self.faults and (fault := self.faults.pop(0)) is not None:
+            raise fault
+        for write in writes:
+            self._check(write)
+        self.commits += 1
+        for write in writes:
+            place = (write.row.partition, write.row.key)
+            if write.kind == "delete":
+                self.rows.pop(place, None)
+            else:
+                self.rows[place] = replace(write.row, etag=f'W/"{next(self._etags)}"')
+
+    def _check(self, write: Write) -> None:
+        present = self.rows.get((write.row.partition, write.row.key))
+        if write.kind == "insert" and present:
+            raise Conflict(write.row.key)
+        if write.kind == "replace" and (present is None or present.etag != write.row.etag):
+            raise Conflict(write.row.key)
+
+    def keys(self, prefix: str) -> list[str]:
+        """All row keys that begin so, in order."""
+        return sorted(k for _, k in self.rows if k.startswith(prefix))
+
+
+@dataclass
+class FakeAlerts:
+    """An Event Grid topic that remembers."""
+
+    sent: list[Alert] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+
+    async def publish(self, alerts: Sequence[Alert]) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.sent.extend(alerts)
+
+    @property
+    def types(self) -> list[str]:
+        return [alert.type for alert in self.sent]
+
+
+@dataclass
+class FakeQueue:
+    """A queue that remembers messages and their delays."""
+
+    messages: list[Mapping[str, Any]] = field(default_factory=list)
+    delays: list[timedelta] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+
+    async def put(self, message: Mapping[str, Any], delay: timedelta = timedelta()) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.messages.append(message)
+        self.delays.append(delay)
+
+
+@dataclass
+class FakeSender:
+    """IoT Hub's device queues; `answers` are raised, one per send."""
+
+    sent: list[tuple[RenewCertificate, datetime]] = field(default_factory=list)
+    answers: list[Exception] = field(default_factory=list)
+
+    async def send(self, command: RenewCertificate, expires: datetime) -> None:
+        if self.answers:
+            raise self.answers.pop(0)
+        self.sent.append((command, expires))
+
+
+@dataclass
+class FakeHub:
+    """An identity registry with twins."""
+
+    identities: dict[str, Identity] = field(default_factory=dict)
+    twins: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    reads: int = 0
+    faults: list[Exception] = field(default_factory=list)
+
+    def add(self, device_id: str, *, connected: bool = False, status: Literal["enabled", "disabled"] = "enabled") -> None:
+        self.identities[device_id] = Identity(device_id, status, "", connected, "1", {"deviceId": device_id})
+
+    async def get_identity(self, device_id: str) -> Identity | None:
+        return self.identities.get(device_id)
+
+    async def set_status(self, identity: Identity, status: Literal["enabled", "disabled"], reason: str) -> Identity:
+        if self.faults:
+            raise self.faults.pop(0)
+        known = self.identities.get(identity.device_id)
+        if known is None:
+            raise NotFound("device", identity.device_id)
+        if known.etag != identity.etag:
+            raise Conflict(identity.device_id)
+        changed = replace(known, status=status, status_reason=reason, etag=str(int(known.etag) + 1))
+        self.identities[identity.device_id] = changed
+        return changed
+
+    async def get_twin(self, device_id: str) -> Mapping[str, Any] | None:
+        self.reads += 1
+        if self.faults:
+            raise self.faults.pop(0)
+        return self.twins.get(device_id)
+
+
+@dataclass
+class FakeProvisioning:
+    """DPS enrollments."""
+
+    blocks: dict[str, str | None] = field(default_factory=dict)
+    groups: dict[str, Literal["x509", "symmetricKey"]] = field(default_factory=lambda: {"fleet": "x509"})
+    faults: list[Exception] = field(default_factory=list)
+
+    async def group_attestation(self, enrollment_group: str) -> Literal["x509", "symmetricKey"] | None:
+        return self.groups.get(enrollment_group)
+
+    async def enrollment_group_of(self, registration_id: str) -> str | None:
+        return "fleet"
+
+    async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.blocks[registration_id] = onboarding_pem
+        return Block(registration_id, True, "x509" if onboarding_pem else "symmetricKey")
+
+    async def is_blocked(self, registration_id: str) -> bool:
+        return registration_id in self.blocks
+
+
+@dataclass
+class FakeDeadLetters:
+    """Dead letters by event id."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+    faults: list[Exception] = field(default_factory=list)
+
+    async def keep(self, envelope: Envelope, reason: str) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.kept[envelope.event_id] = reason

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.events import DAY, device_pem
+from support.fakes import NOON
+
+from shared.domain.believing import believe, merge
+from shared.domain.events import Claim
+from shared.domain.policy import BeliefPolicy
+from shared.domain.record import Evidence
+from shared.errors import BadEvent
+
+POLICY = BeliefPolicy(validity=30 * DAY)
+
+
+def claim(valid_from=NOON, lifetime=30 * DAY, thumbprint="aa", pem=None) -> Claim:
+    return Claim(valid_from=valid_from, valid_until=valid_from + lifetime, thumbprint=thumbprint, pem=pem)
+
+
+def test_honest_dates_are_believed_as_reported() -> None:
+    belief = believe(claim(), "dev-1", NOON, POLICY)
+    assert belief.mismatch is None
+    assert belief.certificate.evidence is Evidence.REPORTED
+    assert belief.certificate.valid_until == NOON + 30 * DAY
+
+
+def test_a_certificate_is_believed_over_the_dates_beside_it() -> None:
+    pem = device_pem("dev-1", lifetime=10 * DAY)
+    belief = believe(claim(pem=pem, thumbprint=None), "dev-1", NOON, POLICY)
+    assert belief.certificate.valid_until == NOON + 10 * DAY
+    assert belief.certificate.evidence is Evidence.PARSED
+    assert belief.certificate.key_algorithm == "secp384r1"
+    assert belief.mismatch is not None
+    assert "validUntil" in belief.mismatch
+
+
+def test_a_thumbprint_that_is_not_the_certificates_is_a_mismatch() -> None:
+    belief = believe(claim(pem=device_pem("dev-1"), thumbprint="AA:BB"), "dev-1", NOON, POLICY)
+    assert belief.mismatch == "thumbprint is not the certificate's"
+
+
+def test_another_devices_certificate_is_not_believed_at_all() -> None:
+    with pytest.raises(BadEvent, match="names another device"):
+        believe(claim(pem=device_pem("dev-2")), "dev-1", NOON, POLICY)
+
+
+def test_a_pem_that_is_no_certificate_is_not_believed_at_all() -> None:
+    with pytest.raises(BadEvent, match="is no certificate"):
+        believe(claim(pem="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"), "dev-1", NOON, POLICY)
+
+
+@pytest.mark.parametrize("pem", [True, False])
+def test_nobody_talks_himself_out_of_renewal(pem: bool) -> None:
+    far = 30_000 * DAY if not pem else 800 * DAY
+    forged = device_pem("dev-1", lifetime=far) if pem else None
+    belief = believe(claim(lifetime=far, pem=forged, thumbprint=None), "dev-1", NOON, POLICY)
+    assert belief.certificate.valid_until == NOON + 30 * DAY
+    assert belief.mismatch is not None
+
+
+def test_a_clock_that_is_ahead_by_years_is_put_right() -> None:
+    belief = believe(claim(valid_from=NOON + 26_000 * DAY), "dev-1", NOON, POLICY)
+    assert belief.certificate.valid_from == NOON
+    assert belief.certificate.valid_until == NOON + 30 * DAY
+
+
+def test_a_clock_that_is_a_little_ahead_is_nothing_to_talk_about() -> None:
+    assert believe(claim(valid_from=NOON + timedelta(minutes=4)), "dev-1", NOON, POLICY).mismatch is None
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**9))
+def test_no_claim_reaches_beyond_what_the_policy_could_have_issued(start: int, lifetime: int) -> None:
+    told = claim(valid_from=NOON + timedelta(seconds=start), lifetime=timedelta(seconds=lifetime))
+    try:
+        believed = believe(told, "dev-1", NOON, POLICY).certificate
+    except BadEvent:
+        return
+    assert believed.valid_from < believed.valid_until <= NOON + POLICY.validity + POLICY.skew
+
+
+def test_stronger_evidence_replaces_weaker_and_the_first_sight_stays() -> None:
+    weak = believe(claim(), "dev-1", NOON, POLICY).certificate
+    strong = believe(claim(pem=device_pem("dev-1")), "dev-1", NOON + DAY, POLICY).certificate
+    merged = merge(weak, strong)
+    assert merged.certificate.evidence is Evidence.PARSED
+    assert merged.certificate.first_seen == NOON
+    assert merge(strong, weak).certificate.evidence is Evidence.PARSED
+
+
+def test_of_equal_accounts_the_earlier_end_is_kept() -> None:
+    short = believe(claim(lifetime=9 * DAY), "dev-1", NOON, POLICY).certificate
+    long = believe(claim(lifetime=20 * DAY), "dev-1", NOON, POLICY).certificate
+    for known, heard in ((short, long), (long, short)):
+        merged = merge(known, heard)
+        assert merged.certificate.valid_until == short.valid_until
+        assert merged.mismatch is not None

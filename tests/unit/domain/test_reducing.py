@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.events import DAY, claim, device_pem, dps_event, dps_record, lifecycle_event, twin_event
+from support.fakes import NOON
+
+from shared.contracts import AlertType
+from shared.domain import reasons
+from shared.domain.containing import requested
+from shared.domain.envelope import Envelope
+from shared.domain.parsing import parse_dps_event, parse_hub_event
+from shared.domain.policy import BeliefPolicy
+from shared.domain.record import Actor, Command, DeviceRecord, Evidence, State
+from shared.domain.reducing import EARLY_LOOK, Policies, reduce
+
+POLICIES = Policies(belief=BeliefPolicy(validity=30 * DAY))
+HOUR = timedelta(hours=1)
+
+
+def after(envelopes: Iterable[Envelope], record: DeviceRecord | None = None) -> DeviceRecord | None:
+    """The record once all these were heard."""
+    for envelope in envelopes:
+        events = parse_dps_event(envelope) if envelope.hub == "dps-events" else [parse_hub_event(envelope)]
+        for event in events:
+            assert event is not None
+            reduction = reduce(record, event, POLICIES)
+            record = reduction.record if reduction else record
+    return record
+
+
+def reported(version: int, thumbprint: str = "aa", *, at: datetime = NOON, sequence: int = 1, **where: str) -> Envelope:
+    return twin_event(
+        {"certificate": claim(at, thumbprint=thumbprint)}, version=version, at=at, sequence=sequence, **where
+    )
+
+
+def known(*envelopes: Envelope) -> DeviceRecord:
+    record = after(envelopes)
+    assert record is not None
+    return record
+
+
+def types(record: DeviceRecord) -> list[str]:
+    return [alert.type for alert in record.pending]
+
+
+def test_a_first_certificate_is_issued_and_gets_its_deadline() -> None:
+    record = known(reported(2))
+    assert (record.state, record.reason) == (State.VALID, reasons.CERTIFICATE_CURRENT)
+    assert types(record) == [AlertType.CERTIFICATE_ISSUED]
+    assert record.due_at is not None
+    assert NOON + 23 * DAY <= record.due_at <= NOON + 25 * DAY
+
+
+def test_a_new_certificate_closes_the_renewal() -> None:
+    command = Command(id="c", attempt=1, reason="windowOpen", expires_at=NOON, patience_until=NOON)
+    commanded = replace(known(reported(2)), command=command, attempts=3, state=State.COMMANDED, alerted=("warning",))
+    record = after([reported(3, "bb", at=NOON + 24 * DAY)], commanded)
+    assert record is not None
+    assert (record.state, record.command, record.attempts, record.alerted) == (State.VALID, None, 0, ())
+    assert types(record)[-1] == AlertType.CERTIFICATE_RENEWED
+
+
+def test_the_same_certificate_again_closes_nothing() -> None:
+    command = Command(id="c", attempt=1, reason="windowOpen", expires_at=NOON, patience_until=NOON)
+    commanded = replace(known(reported(2)), command=command, state=State.COMMANDED)
+    again = twin_event({"certificate": claim(thumbprint="aa")}, version=3, at=NOON + DAY)
+    record = after([again], commanded)
+    assert record is not None
+    assert record.command == command
+    assert record.state is State.COMMANDED
+
+
+def test_a_certificate_older_than_the_known_one_renews_nothing() -> None:
+    record = known(reported(2, at=NOON), twin_event({"certificate": claim(NOON - DAY, thumbprint="bb")}, version=3))
+    assert record.certificate is not None
+    assert record.certificate.thumbprint == "aa"
+    assert AlertType.CERTIFICATE_EVIDENCE_MISMATCH in types(record)
+
+
+def test_a_replayed_twin_event_changes_nothing() -> None:
+    event = parse_hub_event(reported(2))
+    assert event is not None
+    record = known(reported(2))
+    assert reduce(record, event, POLICIES) is None
+
+
+def test_an_older_patch_that_comes_late_changes_nothing() -> None:
+    record = known(reported(5, "bb", at=NOON + HOUR))
+    assert after([reported(4, "aa")], record) == record
+
+
+def test_a_mismatch_is_told_once_per_certificate() -> None:
+    lies = [
+        twin_event({"certificate": claim(lifetime=999 * DAY, thumbprint="aa")}, version=v, at=NOON + v * HOUR)
+        for v in (2, 3, 4)
+    ]
+    record = known(*lies)
+    assert types(record).count(AlertType.CERTIFICATE_EVIDENCE_MISMATCH) == 1
+    assert record.certificate is not None
+    assert record.certificate.valid_until == NOON + 2 * HOUR + 30 * DAY
+
+
+def test_a_removed_certificate_keeps_its_deadline() -> None:
+    before = known(reported(2))
+    record = after([twin_event({"certificate": None}, version=3, at=NOON + HOUR)], before)
+    assert record is not None
+    assert (record.certificate, record.due_at) == (before.certificate, before.due_at)
+
+
+def test_a_device_that_was_created_again_begins_anew() -> None:
+    old = known(reported(50))
+    created = lifecycle_event("createDeviceIdentity", at=NOON + DAY)
+    record = after([created, reported(2, "bb", at=NOON + DAY + HOUR)], old)
+    assert record is not None
+    assert (record.incarnation, record.version) == (2, 2)
+    assert record.certificate is not None
+    assert record.certificate.thumbprint == "bb"
+
+
+def test_a_patch_of_the_old_life_is_old_news_however_high_its_version() -> None:
+    created = lifecycle_event("createDeviceIdentity", at=NOON + DAY)
+    record = known(reported(50), created, reported(2, "bb", at=NOON + DAY + HOUR))
+    assert after([reported(51, "cc", at=NOON + HOUR)], record) == record
+
+
+def test_a_creation_that_comes_after_the_first_twin_change_is_no_new_life() -> None:
+    record = known(reported(2, at=NOON + HOUR), lifecycle_event("createDeviceIdentity", at=NOON))
+    assert record.incarnation == 1
+    assert record.certificate is not None
+
+
+def test_a_falling_version_with_a_rising_service_time_is_a_new_life() -> None:
+    record = known(reported(50), reported(2, "bb", at=NOON + DAY))
+    assert record.incarnation == 2
+
+
+def test_a_deleted_device_retires_and_its_deadline_goes() -> None:
+    record = known(reported(2), lifecycle_event("deleteDeviceIdentity", at=NOON + DAY))
+    assert (record.state, record.next_deadline, record.look_at) == (State.RETIRED, None, None)
+
+
+def test_a_device_that_moved_is_deleted_in_the_old_hub_and_lives_on() -> None:
+    moved = reported(2, "bb", at=NOON + DAY, hub="hub-2")
+    record = known(reported(9), moved, lifecycle_event("deleteDeviceIdentity", at=NOON + 2 * DAY, hub="hub-1"))
+    assert (record.state, record.hub, record.incarnation) == (State.VALID, "hub-2", 2)
+
+
+def test_a_registration_fills_an_empty_record_provisionally_and_asks_for_a_look() -> None:
+    record = known(dps_event(dps_record()))
+    assert record.state is State.PROVISIONAL
+    assert record.certificate is not None
+    assert record.certificate.evidence is Evidence.INFERRED
+    assert record.due_at == NOON + EARLY_LOOK
+
+
+def test_a_report_replaces_what_was_inferred_as_an_issuance() -> None:
+    record = known(dps_event(dps_record()), reported(2, at=NOON + timedelta(seconds=2)))
+    assert record.state is State.VALID
+    assert types(record) == [AlertType.CERTIFICATE_ISSUED]
+    assert record.look_at is None
+
+
+def test_a_registration_never_moves_a_deadline_later_and_closes_no_renewal() -> None:
+    before = known(reported(2))
+    record = after([dps_event(dps_record(), at=NOON + DAY)], before)
+    assert record is not None
+    assert record.certificate == before.certificate
+    assert record.next_deadline == before.next_deadline
+    assert record.look_at == NOON + DAY + EARLY_LOOK
+
+
+def test_a_strangers_failed_registration_leaves_no_record() -> None:
+    assert after([dps_event(dps_record("nobody", "ClientError"))]) is None
+
+
+def test_a_contained_device_that_tries_to_register_is_told_once_an_hour() -> None:
+    reduction = requested(known(reported(2)), Actor(name="ann"), "stolen", None, NOON + HOUR)
+    assert reduction is not None
+    failures = [
+        dps_event(dps_record(result="ClientError"), sequence=n, at=NOON + HOUR + timedelta(minutes=10 * n))
+        for n in range(1, 9)
+    ]
+    record = after(failures, reduction.record)
+    assert record is not None
+    assert types(record).count(AlertType.DEVICE_BLOCKED_REGISTRATION_ATTEMPT) == 2
+    assert record.containment is not None
+    assert record.containment.refused_at == failures[-1].enqueued_at
+
+
+def test_a_contained_device_stays_contained_when_it_reports_or_is_created_again() -> None:
+    reduction = requested(known(reported(2)), Actor(name="ann"), "stolen", None, NOON + HOUR)
+    assert reduction is not None
+    record = after(
+        [
+            reported(3, "bb", at=NOON + 2 * HOUR),
+            lifecycle_event("createDeviceIdentity", at=NOON + DAY),
+            reported(2, "cc", at=NOON + 2 * DAY),
+        ],
+        reduction.record,
+    )
+    assert record is not None
+    assert record.state is State.DISABLED
+    assert record.containment is not None
+
+
+def _history_of_a_device() -> list[Envelope]:
+    pems = [device_pem("dev-1", NOON + n * DAY) for n in range(3)]
+    reports = [
+        twin_event(
+            {"certificate": claim(NOON + n * DAY, thumbprint=None, pem=pem)}, version=2 + n, at=NOON + n * DAY, sequence=n
+        )
+        for n, pem in enumerate(pems)
+    ]
+    return [*reports, reported(9, "ee", at=NOON + 5 * DAY, sequence=9)]
+
+
+HISTORY = _history_of_a_device()
+
+
+@given(st.lists(st.sampled_from(range(len(HISTORY))), max_size=12), st.randoms())
+def test_any_order_and_repetition_of_reports_ends_in_one_record(extra: list[int], random: object) -> None:
+    heard = [*range(len(HISTORY)), *extra]
+    random.shuffle(heard)  # type: ignore[attr-defined]
+    record = after(HISTORY[number] for number in heard)
+    straight = after(HISTORY)
+    assert record is not None
+    assert straight is not None
+    assert (record.version, record.certificate, record.next_deadline) == (
+        straight.version,
+        straight.certificate,
+        straight.next_deadline,
+    )
+    assert (record.state, record.command) == (straight.state, straight.command)
