@@ -8,11 +8,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from support.fakes import NOON
 
 from fleetcert.certificates import CertificateAuthority, LeafProfile, pem_chain
 from shared.contracts import format_instant
 from shared.domain.envelope import Envelope
-from support.fakes import NOON
 
 DAY = timedelta(days=1)
 _CLIENT = LeafProfile([ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -60,7 +60,10 @@ def twin_event(
 ) -> Envelope:
     """A twin change as IoT Hub routes it."""
     metadata = {"$lastUpdated": format_instant(updated_at or at)}
-    body = {"version": version + 1, "properties": {"reported": {**reported, "$version": version, "$metadata": metadata}}}
+    body = {
+        "version": version + 1,
+        "properties": {"reported": {**reported, "$version": version, "$metadata": metadata}},
+    }
     return hub_event(body, "twinChangeEvents", operation, sequence=sequence, device_id=device_id, hub=hub, at=at)
 
 

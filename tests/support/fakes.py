@@ -135,7 +135,9 @@ class FakeHub:
     reads: int = 0
     faults: list[Exception] = field(default_factory=list)
 
-    def add(self, device_id: str, *, connected: bool = False, status: Literal["enabled", "disabled"] = "enabled") -> None:
+    def add(
+        self, device_id: str, *, connected: bool = False, status: Literal["enabled", "disabled"] = "enabled"
+    ) -> None:
         self.identities[device_id] = Identity(device_id, status, "", connected, "1", {"deviceId": device_id})
 
     async def get_identity(self, device_id: str) -> Identity | None:

@@ -142,7 +142,9 @@ def test_other_categories_of_the_log_are_passed_over() -> None:
     assert parse_dps_event(dps_event({"records": [{"category": "ServiceOperations"}]})) == []
 
 
-@pytest.mark.parametrize("body", [[], {"records": 1}, {"records": [1]}, {"category": "DeviceOperations", "properties": 1}])
+@pytest.mark.parametrize(
+    "body", [[], {"records": 1}, {"records": [1]}, {"category": "DeviceOperations", "properties": 1}]
+)
 def test_a_log_that_cannot_be_read_is_a_bad_event(body: object) -> None:
     with pytest.raises(BadEvent):
         parse_dps_event(dps_event(body))

@@ -213,7 +213,10 @@ def _history_of_a_device() -> list[Envelope]:
     pems = [device_pem("dev-1", NOON + n * DAY) for n in range(3)]
     reports = [
         twin_event(
-            {"certificate": claim(NOON + n * DAY, thumbprint=None, pem=pem)}, version=2 + n, at=NOON + n * DAY, sequence=n
+            {"certificate": claim(NOON + n * DAY, thumbprint=None, pem=pem)},
+            version=2 + n,
+            at=NOON + n * DAY,
+            sequence=n,
         )
         for n, pem in enumerate(pems)
     ]

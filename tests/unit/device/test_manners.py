@@ -1,0 +1,95 @@
+"""The simulated fleet's bad manners are what they are said to be, and its good ones too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from fleetcert.device.agent import Agent
+from fleetcert.device.events import AgentEvent, Happened, State
+from fleetcert.device.keystore import Keystore
+from fleetcert.device.options import World
+from fleetcert.local.fleet import OPTIONS, EventLog, device_names
+from fleetcert.local.manners import Manner, with_manner
+from shared.contracts import parse_instant
+
+
+@pytest.fixture
+def behaving(bench: Any) -> Callable[[Manner], Any]:
+    """The bench with a device of that manner."""
+
+    def prepare(manner: Manner) -> Any:
+        bench.keystore = Keystore(bench.directory)
+        world = with_manner(manner, World(bench.registrar, bench.hub, bench.clock, bench.events.append))
+        bench.agent = Agent("dev-1", bench.onboarding, bench.keystore, world, OPTIONS)
+        bench.bring_up()
+        return bench
+
+    return prepare
+
+
+def test_the_deaf_one_hears_no_command_and_does_not_return_after_its_end(behaving: Callable[[Manner], Any]) -> None:
+    device = behaving(Manner.DEAF)
+    device.send()
+    device.agent.step()
+    assert Happened.COMMAND not in device.happened()
+    device.clock.time = device.current.credential.not_after
+    for _ in range(20):
+        device.step()
+    assert len(device.registrar.requests) == 1
+    assert Happened.EXPIRED in device.happened()
+    assert device.agent.state is State.REGISTERING
+
+
+def test_the_liar_contradicts_its_own_pem(behaving: Callable[[Manner], Any]) -> None:
+    device = behaving(Manner.LIAR)
+    claim = device.hub.twin[0]["certificate"]
+    assert parse_instant(claim["validUntil"]).year > device.current.credential.not_after.year + 9
+    assert "BEGIN CERTIFICATE" in claim["pem"]
+    device.send()
+    device.agent.step()
+    device.settle()
+    assert len(device.happened(Happened.RENEWED)) == 1
+
+
+def test_the_garbled_one_is_unreadable_once_and_proper_afterwards(behaving: Callable[[Manner], Any]) -> None:
+    device = behaving(Manner.GARBLED)
+    first, second = device.hub.twin
+    with pytest.raises(ValueError, match="yesterday"):
+        parse_instant(first["certificate"]["validFrom"])
+    assert parse_instant(second["certificate"]["validFrom"]) == device.current.credential.not_before
+    device.send()
+    device.agent.step()
+    device.settle()
+    assert len(device.hub.twin) == 3
+    assert parse_instant(device.hub.twin[2]["certificate"]["validFrom"])
+
+
+@pytest.mark.parametrize("manner", [Manner.GOOD, Manner.DISABLED])
+def test_the_good_ones_meet_the_world_as_it_is(bench: Any, manner: Manner) -> None:
+    world = World(bench.registrar, bench.hub)
+    assert with_manner(manner, world) is world
+
+
+def test_the_fleet_has_each_bad_manner_once_under_its_name() -> None:
+    names = device_names(25)
+    assert len(names) == 25
+    bad = {name: manner for name, manner in names.items() if manner is not Manner.GOOD}
+    assert bad == {f"sim-{manner}": manner for manner in Manner if manner is not Manner.GOOD}
+    assert list(device_names(2)) == ["sim-deaf", "sim-liar"]
+
+
+def test_an_event_is_one_json_line_with_the_certificate_concerned(behaving: Callable[[Manner], Any]) -> None:
+    device = behaving(Manner.GOOD)
+    stream = StringIO()
+    events: list[AgentEvent] = device.events
+    for event in events:
+        EventLog(stream).write(Manner.GOOD, event)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["registered", "connected", "reported"]
+    assert {line["thumbprint"] for line in lines} == {device.current.credential.thumbprint}
+    assert lines[0].keys() >= {"time", "deviceId", "state", "notAfter", "manner"}
