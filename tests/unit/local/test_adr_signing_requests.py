@@ -12,10 +12,11 @@ from fleetcert.local.ports import CsrRefused
 
 DER = serialization.Encoding.DER
 P384 = ec.generate_private_key(ec.SECP384R1())
+NAMED = common_name("dev-1")
 
 
-def request(key=P384, subject=None, algorithm=None) -> bytes:
-    builder = x509.CertificateSigningRequestBuilder().subject_name(subject or common_name("dev-1"))
+def request(key=P384, subject=NAMED, algorithm=None) -> bytes:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     return builder.sign(key, algorithm or hashes.SHA384()).public_bytes(DER)
 
 

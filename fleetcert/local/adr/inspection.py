@@ -1,0 +1,33 @@
+"""What a real registry does not show: the certificates that it issued, for the demo's and the tests' checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from fleetcert.certificates import thumbprint
+from fleetcert.local.adr.registry import DeviceRegistry
+from fleetcert.local.arm_protocol import authorize
+from fleetcert.local.ports import Credentials
+from shared.contracts import format_instant
+
+
+def inspection_routes(registry: DeviceRegistry, credentials: Credentials) -> Iterable[web.RouteDef]:
+    """`GET /_local/certificates`: [{"deviceId", "thumbprint", "notAfter"}], each device's oldest first."""
+
+    async def certificates(request: web.Request) -> web.Response:
+        authorize(request, credentials)
+        return web.json_response(
+            [
+                {
+                    "deviceId": device.device_id,
+                    "thumbprint": thumbprint(certificate),
+                    "notAfter": format_instant(certificate.not_valid_after_utc),
+                }
+                for device in registry.devices
+                for certificate in device.issued
+            ]
+        )
+
+    return [web.get("/_local/certificates", certificates)]

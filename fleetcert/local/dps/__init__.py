@@ -1,0 +1,1 @@
+"""The Device Provisioning Service: enrollments, attestation and registration, over REST and MQTT."""
