@@ -138,6 +138,15 @@ def test_a_renewal_that_dps_refuses_leaves_the_session_alone_and_is_answered(ben
     assert bench.hub.twin[-1]["renewal"] == {"commandId": "c-1", "outcome": "failed", "reason": "Unauthorized"}
 
 
+def test_a_command_that_was_answered_as_failed_is_not_tried_again(bench: Any) -> None:
+    bench.bring_up()
+    bench.registrar.failures.append(RegistrationRefused(401002, "Unauthorized"))
+    renew_by_command(bench)
+    bench.clock.time += timedelta(hours=1)
+    bench.settle()
+    assert len(bench.registrar.requests) == 2
+
+
 def test_a_renewal_that_dps_cannot_serve_now_is_tried_again_for_the_same_command(bench: Any) -> None:
     old = bench.bring_up()
     bench.registrar.failures.append(InfrastructureFault("DPS", "HTTP 500"))

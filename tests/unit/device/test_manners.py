@@ -14,7 +14,7 @@ from fleetcert.device.events import AgentEvent, Happened, State
 from fleetcert.device.keystore import Keystore
 from fleetcert.device.options import World
 from fleetcert.local.fleet import OPTIONS, EventLog, device_names
-from fleetcert.local.manners import Manner, with_manner
+from fleetcert.local.manners import Manner, options_of, with_manner
 from shared.contracts import parse_instant
 
 
@@ -25,7 +25,7 @@ def behaving(bench: Any) -> Callable[[Manner], Any]:
     def prepare(manner: Manner) -> Any:
         bench.keystore = Keystore(bench.directory)
         world = with_manner(manner, World(bench.registrar, bench.hub, bench.clock, bench.events.append))
-        bench.agent = Agent("dev-1", bench.onboarding, bench.keystore, world, OPTIONS)
+        bench.agent = Agent("dev-1", bench.onboarding, bench.keystore, world, options_of(manner, OPTIONS))
         bench.bring_up()
         return bench
 
@@ -37,6 +37,7 @@ def test_the_deaf_one_hears_no_command_and_does_not_return_after_its_end(behavin
     device.send()
     device.agent.step()
     assert Happened.COMMAND not in device.happened()
+    assert device.agent.step() == device.current.credential.not_after
     device.clock.time = device.current.credential.not_after
     for _ in range(20):
         device.step()

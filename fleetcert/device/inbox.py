@@ -1,0 +1,58 @@
+"""What reaches an agent from other threads: commands, lost connections, and the call to look up."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+
+class Inbox:
+    """Safe for any thread. Every arrival rings, and `wait` returns at the first ring since `hush`."""
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._bell = threading.Event()
+        self._commands: list[bytes] = []
+        self._session = 0
+        self._lost = 0
+
+    def put(self, command: bytes) -> None:
+        """A cloud-to-device message has come."""
+        with self._gate:
+            self._commands.append(command)
+        self._bell.set()
+
+    def take_commands(self) -> list[bytes]:
+        """All messages that came since the last call, in order."""
+        with self._gate:
+            commands, self._commands = self._commands, []
+        return commands
+
+    def new_session(self) -> int:
+        """The number under which the next connection may be reported as lost: the end of an older one means nothing."""
+        with self._gate:
+            self._session += 1
+            return self._session
+
+    def lose(self, session: int) -> None:
+        """The connection of that number has ended, and not by us."""
+        with self._gate:
+            self._lost = max(self._lost, session)
+        self._bell.set()
+
+    def session_is_lost(self) -> bool:
+        """Whether the newest connection has ended."""
+        with self._gate:
+            return self._lost == self._session
+
+    def ring(self) -> None:
+        """Wakes whoever waits."""
+        self._bell.set()
+
+    def hush(self) -> None:
+        """From here on `wait` waits for what is new."""
+        self._bell.clear()
+
+    def wait(self, at_most: timedelta) -> None:
+        """Returns when it rings, or after that time."""
+        self._bell.wait(max(0.0, at_most.total_seconds()))

@@ -1,0 +1,39 @@
+"""What an agent is given: the world that it meets, and how it shall behave in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fractions import Fraction
+
+from fleetcert.device.events import Observer
+from fleetcert.device.ports import Describe, Hub, Registrar
+from fleetcert.device.report import describe
+from fleetcert.device.schedule import SELF_RENEWAL_SHARE
+from shared.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """How an agent behaves.
+
+    self_renewal: the share of a certificate's life after which it is renewed unasked; None: never unasked.
+    first_pause, longest_pause: the backoff after faults and refusals. settled_after: how long a session must have
+    lasted for its end to count as the first trouble and not as one more.
+    """
+
+    self_renewal: Fraction | None = SELF_RENEWAL_SHARE
+    first_pause: timedelta = timedelta(seconds=1)
+    longest_pause: timedelta = timedelta(minutes=15)
+    settled_after: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an agent meets outside of its device."""
+
+    registrar: Registrar
+    hub: Hub
+    clock: Clock = field(default_factory=SystemClock)
+    observe: Observer = lambda _event: None
+    describe: Describe = describe
