@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetcert.local.iothub import twin_rules
@@ -33,17 +33,20 @@ def has_null(value: Any) -> bool:
     return value is None or (isinstance(value, dict) and any(map(has_null, value.values())))
 
 
+@settings(max_examples=40)
 @given(DOCUMENTS, PATCHES)
 def test_a_merged_document_holds_no_null(document: dict[str, Any], patch: dict[str, Any]) -> None:
     assert not has_null(merged(document, patch))
 
 
+@settings(max_examples=40)
 @given(DOCUMENTS, PATCHES)
 def test_merging_a_patch_twice_changes_nothing_more(document: dict[str, Any], patch: dict[str, Any]) -> None:
     once = merged(document, patch)
     assert merged(once, patch) == once
 
 
+@settings(max_examples=40)
 @given(DOCUMENTS, PATCHES)
 def test_merging_leaves_its_arguments_alone(document: dict[str, Any], patch: dict[str, Any]) -> None:
     before = repr((document, patch))
@@ -51,21 +54,25 @@ def test_merging_leaves_its_arguments_alone(document: dict[str, Any], patch: dic
     assert repr((document, patch)) == before
 
 
+@settings(max_examples=40)
 @given(DOCUMENTS)
 def test_the_empty_patch_changes_nothing(document: dict[str, Any]) -> None:
     assert merged(document, {}) == document
 
 
+@settings(max_examples=40)
 @given(DOCUMENTS, DOCUMENTS)
 def test_the_difference_leads_from_one_document_to_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert repr_sorted(merged(old, difference(old, new))) == repr_sorted(new)
 
 
+@settings(max_examples=40)
 @given(DOCUMENTS)
 def test_there_is_no_difference_to_oneself(document: dict[str, Any]) -> None:
     assert difference(document, document) == {}
 
 
+@settings(max_examples=40)
 @given(DOCUMENTS, PATCHES)
 def test_metadata_has_the_shape_of_the_values(document: dict[str, Any], patch: dict[str, Any]) -> None:
     first = stamped({}, document, {"$lastUpdated": "1"})

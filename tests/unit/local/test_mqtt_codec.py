@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetcert.local.mqtt.codec import decode, encode
@@ -58,11 +58,13 @@ def decoded(data: bytes) -> list[Packet]:
     return [decode(header, body) for header, body in Frames().feed(data)]
 
 
+@settings(max_examples=40)
 @given(PACKETS)
 def test_every_packet_survives_the_wire(packet: Packet) -> None:
     assert decoded(encode(packet)) == [packet]
 
 
+@settings(max_examples=40)
 @given(st.lists(PACKETS, max_size=5), st.data())
 def test_packets_come_out_whole_however_the_stream_is_cut(packets: list[Packet], data: st.DataObject) -> None:
     stream, frames, received = b"".join(map(encode, packets)), Frames(), []
@@ -73,12 +75,14 @@ def test_packets_come_out_whole_however_the_stream_is_cut(packets: list[Packet],
     assert received == packets
 
 
+@settings(max_examples=40)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_packets_or_malformed_and_nothing_else(data: bytes) -> None:
     with contextlib.suppress(MalformedPacket, UnsupportedProtocol):
         decoded(data)
 
 
+@settings(max_examples=40)
 @given(CONNECTS | st.builds(Subscribe, PACKET_IDS, st.just((("a/#", 1),))), st.data())
 def test_a_packet_that_lacks_its_end_is_malformed(packet: Packet, data: st.DataObject) -> None:
     whole = encode(packet)
