@@ -11,13 +11,13 @@ from cryptography import x509
 
 from fleetcert.certificates import common_name_of
 from fleetcert.local.assumptions import Assumptions
+from fleetcert.local.chains import chain_length, is_valid_at
 from fleetcert.local.dps.attestation import AuthorityReferences, ClientCertificates, SigningCertificates
 from fleetcert.local.dps.authorities import CertificateAuthorities
-from fleetcert.local.dps.chains import chain_length, is_valid_at
 from fleetcert.local.dps.documents import EnrollmentGroupDocument, IndividualEnrollmentDocument
 from fleetcert.local.dps.enrollments import Enrollment, Enrollments
 from fleetcert.local.dps.errors import Refusal, unauthorized
-from fleetcert.local.dps.symmetric_keys import DeviceToken, SymmetricKeys
+from fleetcert.local.symmetric_keys import DeviceToken, SymmetricKeys
 from shared.clock import Clock
 
 

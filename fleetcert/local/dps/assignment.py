@@ -18,7 +18,7 @@ from fleetcert.local.dps.attestation import certificate_info
 from fleetcert.local.dps.documents import EnrollmentDocument, InitialTwin
 from fleetcert.local.dps.enrollments import allowed_hubs
 from fleetcert.local.dps.errors import bad_request
-from fleetcert.local.dps.instants import new_etag
+from fleetcert.local.dps.etags import new_etag
 from fleetcert.local.dps.registrations import Registration
 from fleetcert.local.ports import CsrRefused, ProvisionedHub, Registry
 

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from fleetcert.certificates import thumbprint
-from fleetcert.local.dps.chains import is_authority, read_certificate
+from fleetcert.local.chains import is_authority, read_certificate
 from fleetcert.local.dps.documents import (
     AttestationDocument,
     AuthorityNames,
@@ -21,8 +21,8 @@ from fleetcert.local.dps.documents import (
     X509Document,
 )
 from fleetcert.local.dps.errors import bad_request
-from fleetcert.local.dps.instants import timestamp
-from fleetcert.local.dps.symmetric_keys import SymmetricKeys
+from fleetcert.local.instants import precise
+from fleetcert.local.symmetric_keys import SymmetricKeys
 
 TPM_IS_REFUSED: Final = "TPM attestation is not available here: it needs a TPM's keys and is not imitated"
 
@@ -92,8 +92,8 @@ def certificate_info(certificate: x509.Certificate) -> CertificateInfo:
         sha1_thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 - the field asks for it
         sha256_thumbprint=thumbprint(certificate).upper(),
         issuer_name=certificate.issuer.rfc4514_string(),
-        not_before_utc=timestamp(certificate.not_valid_before_utc),
-        not_after_utc=timestamp(certificate.not_valid_after_utc),
+        not_before_utc=precise(certificate.not_valid_before_utc),
+        not_after_utc=precise(certificate.not_valid_after_utc),
         serial_number=f"{certificate.serial_number:X}",
         version=3,
     )

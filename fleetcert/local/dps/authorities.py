@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from fleetcert.certificates import common_name_of
-from fleetcert.local.dps.chains import is_authority, is_valid_at
+from fleetcert.local.chains import is_authority, is_valid_at
 from fleetcert.local.dps.errors import Refusal, bad_request, not_found, precondition_failed
-from fleetcert.local.dps.instants import matches, new_etag
+from fleetcert.local.dps.etags import matches, new_etag
 from shared.clock import Clock
 
 LIMIT: Final = 25

@@ -13,7 +13,8 @@ from msgspec import structs
 from fleetcert.local.dps.attestation import Attestation, read_attestation, write_attestation
 from fleetcert.local.dps.documents import EnrollmentDocument, EnrollmentGroupDocument, IndividualEnrollmentDocument
 from fleetcert.local.dps.errors import bad_request, not_found, precondition_failed
-from fleetcert.local.dps.instants import matches, new_etag, timestamp
+from fleetcert.local.dps.etags import matches, new_etag
+from fleetcert.local.instants import precise
 from shared.clock import Clock
 
 IDENTIFIER: Final = re.compile(r"(?=.{1,128}$)[a-zA-Z0-9._:-]*[a-zA-Z0-9-]")
@@ -121,8 +122,8 @@ class Enrollments[D: Document]:
             allocation_policy=document.allocation_policy or "hashed",
             capabilities=document.capabilities or {"iotEdge": False},
             etag=new_etag(),
-            created_date_time_utc=timestamp(created),
-            last_updated_date_time_utc=timestamp(now),
+            created_date_time_utc=precise(created),
+            last_updated_date_time_utc=precise(now),
         )
         return Enrollment(stored, attestation, created)
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import uuid4
 
-from fleetcert.local.dps.instants import timestamp
+from fleetcert.local.instants import precise
 
 CODES: Final[Mapping[HTTPStatus, int]] = MappingProxyType(
     {
@@ -44,7 +44,7 @@ class Refusal(Exception):
             "errorCode": self.code,
             "trackingId": str(uuid4()),
             "message": self.message,
-            "timestampUtc": timestamp(now),
+            "timestampUtc": precise(now),
         }
 
 

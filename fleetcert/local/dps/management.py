@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from fleetcert.certificates import common_name_of, der
 from fleetcert.local.arm_protocol import ArmError, Provider, Scope, bad_request, read_document
+from fleetcert.local.chains import read_certificate
 from fleetcert.local.dps.authorities import CertificateAuthorities, UploadedAuthority
-from fleetcert.local.dps.chains import read_certificate
 from fleetcert.local.dps.errors import Refusal
 
 PROVIDER: Final = "Microsoft.Devices/provisioningServices"

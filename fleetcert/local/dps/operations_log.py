@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from fleetcert.local.assumptions import Assumptions
-from fleetcert.local.dps.instants import timestamp
+from fleetcert.local.instants import precise
 from fleetcert.local.ports import EventSink, RoutedEvent
 from shared.clock import Clock
 
@@ -57,7 +57,7 @@ class OperationsLog:
     def _record(self, registration_id: str, protocol: Protocol, result: dict[str, str]) -> dict[str, Any]:
         properties = {"id": registration_id, "type": "Registration", "protocol": protocol}
         return {
-            "time": timestamp(self._clock.now()),
+            "time": precise(self._clock.now()),
             "resourceId": self._resource_id,
             "operationName": "AttestationAttempt",
             "operationVersion": "March2019",

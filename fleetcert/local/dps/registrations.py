@@ -9,7 +9,8 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from fleetcert.local.dps.errors import not_found, precondition_failed
-from fleetcert.local.dps.instants import matches, new_etag, timestamp
+from fleetcert.local.dps.etags import matches, new_etag
+from fleetcert.local.instants import precise
 
 type Status = Literal["assigned", "failed", "disabled"]
 
@@ -34,9 +35,9 @@ class Registration:
         """`DeviceRegistrationState` of the service's REST; it says nothing of certificates."""
         state: dict[str, Any] = {
             "registrationId": self.registration_id,
-            "createdDateTimeUtc": timestamp(self.created),
+            "createdDateTimeUtc": precise(self.created),
             "status": self.status,
-            "lastUpdatedDateTimeUtc": timestamp(self.updated),
+            "lastUpdatedDateTimeUtc": precise(self.updated),
             "etag": self.etag,
         }
         if self.status == "assigned":
@@ -123,8 +124,8 @@ def disabled_state(registration_id: str, now: datetime) -> dict[str, Any]:
     """
     return {
         "registrationId": registration_id,
-        "createdDateTimeUtc": timestamp(now),
+        "createdDateTimeUtc": precise(now),
         "status": "disabled",
-        "lastUpdatedDateTimeUtc": timestamp(now),
+        "lastUpdatedDateTimeUtc": precise(now),
         "etag": new_etag(),
     }

@@ -9,10 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from fleetcert.certificates import common_name_of, thumbprint
-from fleetcert.local.dps.chains import chain_length
-from fleetcert.local.dps.symmetric_keys import DeviceToken, SymmetricKeys
+from fleetcert.local.chains import chain_length
 from fleetcert.local.iothub.device import Device
 from fleetcert.local.ports import Connect, Refused, Registry
+from fleetcert.local.symmetric_keys import DeviceToken, SymmetricKeys
 from shared.clock import Clock
 from shared.contracts import normal_thumbprint
 

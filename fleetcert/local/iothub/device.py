@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from cryptography import x509
 
+from fleetcert.local.instants import precise_or_never
 from fleetcert.local.iothub.device_queue import DeviceQueue
 from fleetcert.local.iothub.identity import Identity, authentication_document
-from fleetcert.local.iothub.instants import precise_or_never
 from fleetcert.local.iothub.merge import Document
 from fleetcert.local.iothub.twin import Twin
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from fleetcert.local.iothub.instants import precise
+from fleetcert.local.instants import precise
 
 
 class HubError(Exception):

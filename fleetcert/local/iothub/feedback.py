@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from fleetcert.local.instants import precise
 from fleetcert.local.iothub.device_queue import Settled
 from fleetcert.local.iothub.errors import lock_lost
-from fleetcert.local.iothub.instants import precise
 
 CONTENT_TYPE: Final = "application/vnd.microsoft.iothub.feedback.json"
 MAX_BATCH: Final = 64

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from fleetcert.local.dps.symmetric_keys import SymmetricKeys
+from fleetcert.local.instants import precise_or_never
 from fleetcert.local.iothub.errors import invalid_argument
 from fleetcert.local.iothub.etags import identity_etag
-from fleetcert.local.iothub.instants import precise_or_never
+from fleetcert.local.symmetric_keys import SymmetricKeys
 
 MAX_STATUS_REASON: Final = 128
 """Characters (Azure docs: IoT Hub identity registry)."""

@@ -19,9 +19,9 @@ from typing import Any, Final
 from cryptography import x509
 
 from fleetcert.certificates import der
+from fleetcert.local.instants import precise
 from fleetcert.local.iothub.device import Device
 from fleetcert.local.iothub.errors import HubError, invalid_argument
-from fleetcert.local.iothub.instants import precise
 from fleetcert.local.ports import CsrRefused, Registry
 from shared.clock import Clock
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from fleetcert.certificates import thumbprint
-from fleetcert.local.iothub.instants import precise
+from fleetcert.local.instants import precise
 
 _REFUSALS_KEPT: Final = 100
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
+from fleetcert.local.instants import precise
 from fleetcert.local.iothub.device import Device
-from fleetcert.local.iothub.instants import precise
 from fleetcert.local.iothub.observations import describe
 from fleetcert.local.iothub.rest import LOCAL_PREFIX, SERVICES, answer
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
+from fleetcert.local.instants import precise
 from fleetcert.local.iothub.feedback import CONTENT_TYPE
-from fleetcert.local.iothub.instants import precise
 from fleetcert.local.iothub.rest import SERVICES, answer
 
 ROUTES: Final = web.RouteTableDef()

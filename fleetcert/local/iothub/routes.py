@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fleetcert.local.assumptions import Assumptions
+from fleetcert.local.instants import precise
 from fleetcert.local.iothub.device import Device
-from fleetcert.local.iothub.instants import precise
 from fleetcert.local.ports import EventSink, RoutedEvent
 from shared.clock import Clock
 

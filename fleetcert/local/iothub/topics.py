@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from fleetcert.local.instants import precise
 from fleetcert.local.iothub.device_queue import QueuedMessage
 from fleetcert.local.iothub.errors import message_too_large
-from fleetcert.local.iothub.instants import precise
 
 TWIN_GET: Final = "$iothub/twin/GET/"
 TWIN_REPORT: Final = "$iothub/twin/PATCH/properties/reported/"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from fleetcert.local.instants import NEVER, precise
 from fleetcert.local.iothub import twin_rules
 from fleetcert.local.iothub.errors import invalid_argument
 from fleetcert.local.iothub.etags import twin_etag
-from fleetcert.local.iothub.instants import NEVER, precise
 from fleetcert.local.iothub.merge import Document, difference, merged, stamped
 
 

@@ -12,7 +12,7 @@ from fleetcert.certificates import common_name, common_name_of
 from fleetcert.local.adr.devices import RESOURCE_NAME, resource_name
 from fleetcert.local.adr.policies import PolicyInvalid, leaf_validity
 from fleetcert.local.adr.registry import DeviceRegistry
-from fleetcert.local.dps.chains import chain_length
+from fleetcert.local.chains import chain_length
 from fleetcert.local.ports import CsrRefused
 from shared.errors import NotFound
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fleetcert.certificates import CertificateAuthority, LeafProfile, der, pem_chain
+from fleetcert.local.chains import chain_length, read_certificate
 from fleetcert.local.dps.authorities import LIMIT, CertificateAuthorities
-from fleetcert.local.dps.chains import chain_length, read_certificate
 from fleetcert.local.dps.errors import Refusal
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)

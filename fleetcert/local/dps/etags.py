@@ -1,14 +1,8 @@
-"""Instants and versions as DPS writes them."""
+"""Versions as DPS writes and compares them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from uuid import uuid4
-
-
-def timestamp(instant: datetime) -> str:
-    """RFC 3339 in UTC with the seven digits of .NET: `2026-11-23T10:00:00.0000000Z`."""
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
 def new_etag() -> str:

@@ -1,4 +1,4 @@
-"""Instants as IoT Hub writes them."""
+"""Instants as IoT Hub and DPS write them."""
 
 from __future__ import annotations
 
