@@ -1,1 +1,1 @@
-"""The Azure Functions: one trigger per file, each translating a binding into one call of a service."""
+"""The triggers, one a file: each translates a binding into one call of a service, and its result back."""

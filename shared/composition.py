@@ -122,7 +122,9 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         recording=Recording(store, outbox, adapters.dead_letters, adapters.hub, policies, clock),
         deadlines=deadlines,
         commands=Commands(store, adapters.sender, adapters.hub, policies, clock),
-        containment=Containment(store, outbox, adapters.hub, adapters.provisioning, clock),
+        containment=Containment(
+            store, outbox, adapters.hub, adapters.provisioning, clock, settings.containment_look_interval
+        ),
         devices=Devices(store, deadlines, clock),
     )
 

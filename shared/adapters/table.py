@@ -14,7 +14,7 @@ from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
-from azure.data.tables.aio import TableClient, TableServiceClient
+from azure.data.tables.aio import TableClient
 
 from shared.adapters.faults import error_code, faults
 from shared.errors import Conflict
@@ -41,12 +41,12 @@ class AzureTable:
     @classmethod
     def from_connection_string(cls, connection_string: str, table: str) -> AzureTable:
         """The table in the account of a connection string."""
-        return cls(TableServiceClient.from_connection_string(connection_string).get_table_client(table))
+        return cls(TableClient.from_connection_string(connection_string, table))
 
     @classmethod
     def from_endpoint(cls, endpoint: str, table: str, credential: AsyncTokenCredential) -> AzureTable:
         """The table behind `https://{account}.table.core.windows.net`, by identity."""
-        return cls(TableServiceClient(endpoint, credential=credential).get_table_client(table))
+        return cls(TableClient(endpoint, table, credential=credential))
 
     async def get(self, partition: str, key: str) -> Row | None:
         """The row, or None."""

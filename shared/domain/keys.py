@@ -71,6 +71,11 @@ def expires_key(valid_until: datetime | None, device_id: str) -> str:
     return f"{EXPIRES}{stamp(valid_until) if valid_until else NEVER}!{escape(device_id)}"
 
 
+def expires_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of a shard's list, or of what comes behind the key `after` in it."""
+    return f"{after} " if after else EXPIRES, f'{EXPIRES[:-1]}"'  # a space sorts below every character of a key
+
+
 def history_key(device_id: str, at: datetime, event_id: str) -> str:
     """The row of one change; later changes have smaller keys."""
     inverted = LATEST * 1000 - int(at.timestamp() * 1000)

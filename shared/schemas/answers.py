@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +14,9 @@ from shared.contracts import format_instant
 from shared.domain import record
 from shared.domain.keys import EXPIRES
 from shared.schemas.requests import Malformed
-from shared.services.devices import DeviceLine, Page
+
+if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
+    from shared.services.devices import DeviceLine, Page
 
 _ENCODER: Final = msgspec.json.Encoder()
 

@@ -103,8 +103,7 @@ class FleetStore:
 
     def by_expiry(self, partition: str, after: str, limit: int) -> AsyncIterator[Row]:
         """The list rows of a shard behind the key `after` ("" from the start), the earliest expiry first."""
-        low = f"{after}\x01" if after else keys.EXPIRES
-        return self._table.scan(partition, low, f'{keys.EXPIRES[:-1]}"', limit)
+        return self._table.scan(partition, *keys.expires_range(after), limit)
 
     async def history(self, device_id: str, limit: int) -> list[Row]:
         """The newest rows of a device's history."""

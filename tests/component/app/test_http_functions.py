@@ -1,0 +1,239 @@
+"""The HTTP API through Microsoft's runtime: who may, what they may send, and what they get."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.events import claim, twin_event
+
+from shared import composition
+from shared.domain.envelope import Envelope
+from shared.errors import InfrastructureFault
+
+ALL = ("Fleet.Read", "Certificates.Renew", "Devices.Contain")
+MUTATIONS = {"renew_device": "Certificates.Renew", "disable_device": "Devices.Contain"}
+READS = ("list_devices", "show_device")
+
+
+async def know(*device_ids: str) -> None:
+    """Devices with a fresh certificate, recorded as events record them."""
+    services = await composition.app.services()
+    now = datetime.now(UTC).replace(microsecond=0)
+    events: list[Envelope] = [
+        twin_event(
+            {"certificate": claim(now, timedelta(days=30 + place))}, device_id=device_id, sequence=place + 1, at=now
+        )
+        for place, device_id in enumerate(device_ids)
+    ]
+    await services.recording.record_hub_events(events)
+
+
+@pytest.mark.parametrize("name", [*READS, *MUTATIONS])
+async def test_a_caller_whom_the_platform_does_not_know_is_turned_away(fleet_app: Any, name: str):
+    answer = await fleet_app.call(name, "POST" if name in MUTATIONS else "GET", device_id="dev-1")
+    assert (answer.status, answer.problem) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "role"),
+    [
+        ("list_devices", "GET", "Fleet.Read"),
+        ("show_device", "GET", "Fleet.Read"),
+        ("renew_device", "POST", "Certificates.Renew"),
+        ("disable_device", "POST", "Devices.Contain"),
+    ],
+)
+async def test_only_its_own_role_opens_an_operation(fleet_app: Any, headers: Any, name: str, method: str, role: str):
+    others = headers(*(other for other in ALL if other != role))
+    answer = await fleet_app.call(name, method, device_id="dev-1", headers=others, body={"reason": "test"})
+    assert (answer.status, answer.problem) == (403, "forbidden")
+    answer = await fleet_app.call(name, method, device_id="dev-1", headers=headers(role), body={"reason": "test"})
+    assert answer.status in (200, 404)
+
+
+async def test_a_principal_is_not_believed_where_the_platform_does_not_authenticate(
+    fleet_app: Any, headers: Any, environment: dict[str, str]
+):
+    environment["WEBSITE_AUTH_ENABLED"] = "False"
+    answer = await fleet_app.call("list_devices", headers=headers(*ALL))
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize("name", [*READS, *MUTATIONS])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_other_methods_are_answered_with_what_is_allowed(fleet_app: Any, headers: Any, name: str, method: str):
+    answer = await fleet_app.call(name, method, device_id="dev-1", headers=headers(*ALL))
+    assert (answer.status, answer.problem) == (405, "method-not-allowed")
+    assert answer.headers["allow"] == ("POST" if name in MUTATIONS else "GET, HEAD")
+
+
+async def test_a_device_is_shown_with_its_certificate(fleet_app: Any, headers: Any):
+    await know("dev-1")
+    answer = await fleet_app.call("show_device", device_id="dev-1", headers=headers("Fleet.Read"))
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    device = answer.json
+    assert (device["deviceId"], device["state"], device["hub"]) == ("dev-1", "valid", "hub-1")
+    assert device["certificate"]["thumbprint"] == "aa" * 32
+    assert device["certificate"]["validUntil"].endswith("Z")
+    assert device["containment"] is None
+
+
+async def test_an_unknown_device_is_not_found(fleet_app: Any, headers: Any):
+    answer = await fleet_app.call("show_device", device_id="nobody", headers=headers("Fleet.Read"))
+    assert (answer.status, answer.problem) == (404, "not-found")
+
+
+@pytest.mark.parametrize("device_id", ["", "a b", "ä", "x" * 129, "a/b", "a\nb"])
+async def test_what_iot_hub_would_not_take_as_an_id_is_malformed(fleet_app: Any, headers: Any, device_id: str):
+    answer = await fleet_app.call("show_device", device_id=device_id, headers=headers("Fleet.Read"))
+    assert (answer.status, answer.problem) == (400, "malformed")
+
+
+async def test_pages_run_through_the_fleet_by_expiry(fleet_app: Any, headers: Any):
+    known = [f"dev-{n}" for n in range(5)]
+    await know(*known)
+    seen: list[str] = []
+    query = {"limit": "2"}
+    while query:
+        answer = await fleet_app.call("list_devices", headers=headers("Fleet.Read"), query=query)
+        assert answer.status == 200
+        seen += [device["deviceId"] for device in answer.json["devices"]]
+        cursor = answer.json["cursor"]
+        query = {"limit": "2", "cursor": cursor} if cursor else {}
+    assert seen == known
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "501"},
+        {"limit": "-1"},
+        {"limit": "many"},
+        {"limit": "9" * 5000},
+        {"cursor": "???"},
+        {"cursor": base64.urlsafe_b64encode(b"device!dev-1").decode()},
+    ],
+)
+async def test_a_page_that_cannot_be_asked_for_is_malformed(fleet_app: Any, headers: Any, query: dict[str, str]):
+    answer = await fleet_app.call("list_devices", headers=headers("Fleet.Read"), query=query)
+    assert (answer.status, answer.problem) == (400, "malformed")
+
+
+async def test_a_renewal_is_accepted_and_its_command_queued(fleet_app: Any, headers: Any, ports: Any):
+    await know("dev-1")
+    answer = await fleet_app.call(
+        "renew_device", "POST", device_id="dev-1", headers=headers("Certificates.Renew"), body={"reason": "key leak"}
+    )
+    assert answer.status == 202
+    assert answer.headers["location"] == "/api/devices/dev-1"
+    assert answer.json["command"]["reason"] == "requested"
+    assert [message["deviceId"] for message in ports.renewal_commands.messages] == ["dev-1"]
+
+
+async def test_a_containment_is_accepted_under_the_callers_name(fleet_app: Any, headers: Any, ports: Any):
+    await know("dev-1")
+    answer = await fleet_app.call(
+        "disable_device", "POST", device_id="dev-1", headers=headers("Devices.Contain"), body={"reason": "stolen"}
+    )
+    assert answer.status == 202
+    assert answer.json["containment"]["requestedBy"] == "ann"
+    assert answer.json["containment"]["reason"] == "stolen"
+    assert ports.containment.messages == [{"deviceId": "dev-1"}]
+
+
+async def test_a_location_escapes_what_a_path_cannot_hold(fleet_app: Any, headers: Any):
+    await know("a#b?c%d")
+    answer = await fleet_app.call(
+        "renew_device", "POST", device_id="a#b?c%d", headers=headers("Certificates.Renew"), body={"reason": "x"}
+    )
+    assert answer.headers["location"] == "/api/devices/a%23b%3Fc%25d"
+
+
+async def test_what_the_state_forbids_is_a_conflict(fleet_app: Any, headers: Any, ports: Any):
+    ports.hub.add("dev-2")
+    disabled = await fleet_app.call(
+        "disable_device", "POST", device_id="dev-2", headers=headers("Devices.Contain"), body={"reason": "stolen"}
+    )
+    assert disabled.status == 202
+    answer = await fleet_app.call(
+        "renew_device", "POST", device_id="dev-2", headers=headers("Certificates.Renew"), body={"reason": "x"}
+    )
+    assert (answer.status, answer.problem) == (409, "not-possible")
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_a_mutation_takes_json_only(fleet_app: Any, headers: Any, name: str, content_type: str):
+    sent = {**headers(*ALL), "content-type": content_type}
+    answer = await fleet_app.call(name, "POST", device_id="dev-1", headers=sent, body=b'{"reason":"x"}')
+    assert (answer.status, answer.problem) == (415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+async def test_a_body_of_more_than_64_kib_is_too_large(fleet_app: Any, headers: Any, name: str):
+    body = {"reason": "x" * 70_000}
+    answer = await fleet_app.call(name, "POST", device_id="dev-1", headers=headers(*ALL), body=body)
+    assert (answer.status, answer.problem) == (413, "too-large")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"reason=x"])
+async def test_a_body_that_is_no_json_is_malformed(fleet_app: Any, headers: Any, body: bytes):
+    sent = {**headers(*ALL), "content-type": "application/json; charset=utf-8"}
+    answer = await fleet_app.call("renew_device", "POST", device_id="dev-1", headers=sent, body=body)
+    assert (answer.status, answer.problem) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, [], {"reason": ""}, {"reason": "  "}, {"reason": "x" * 257}, {"reason": 1}, {"reason": "x", "force": True}],
+)
+async def test_a_request_that_does_not_fit_is_invalid(fleet_app: Any, headers: Any, body: object):
+    answer = await fleet_app.call("renew_device", "POST", device_id="dev-1", headers=headers(*ALL), body=body)
+    assert (answer.status, answer.problem) == (422, "invalid")
+
+
+async def test_a_service_that_is_away_is_unavailable_and_not_named_in_detail(fleet_app: Any, headers: Any, ports: Any):
+    ports.table.faults = [InfrastructureFault("table storage", "https://secret-account.example refused")]
+    answer = await fleet_app.call("list_devices", headers=headers("Fleet.Read"))
+    assert (answer.status, answer.problem) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "5"
+    assert b"secret-account" not in answer.body
+
+
+async def test_a_bug_says_nothing_of_the_inside(fleet_app: Any, headers: Any, ports: Any):
+    ports.table.faults = [RuntimeError("inner secret")]
+    answer = await fleet_app.call("list_devices", headers=headers("Fleet.Read"))
+    assert (answer.status, answer.problem) == (500, "unexpected")
+    assert b"inner secret" not in answer.body
+
+
+async def test_health_is_open_to_everybody(fleet_app: Any):
+    answer = await fleet_app.call("health")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(("setting", "value"), [("IOTHUB_HOSTNAME", ""), ("RENEWAL_SHARE", "2"), ("SHARDS", "x")])
+async def test_health_stays_up_and_names_the_setting_that_is_wrong(
+    fleet_app: Any, environment: dict[str, str], setting: str, value: str
+):
+    environment[setting] = value
+    answer = await fleet_app.call("health")
+    assert (answer.status, answer.problem) == (503, "settings")
+    assert answer.json["setting"] == setting
+
+
+async def test_another_number_of_shards_than_the_tables_is_refused(fleet_app: Any, environment: dict[str, str]):
+    assert (await fleet_app.call("health")).status == 200
+    environment["SHARDS"] = "16"
+    composition.app._services = None
+    composition.app.__dict__.pop("settings")
+    answer = await fleet_app.call("health")
+    assert (answer.status, json.loads(answer.body)["setting"]) == (503, "SHARDS")

@@ -1,0 +1,175 @@
+"""Requests that fit, answers that say what the record says, problems that hide what is not theirs to tell."""
+
+from __future__ import annotations
+
+import json
+import string
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.record import Actor, Certificate, Command, Containment, DeviceRecord, Evidence, State
+from shared.errors import (
+    CommandRefused,
+    Conflict,
+    FleetcertError,
+    InfrastructureFault,
+    NotFound,
+    NotPossible,
+    SettingsError,
+    Throttled,
+)
+from shared.schemas.access import Forbidden, Role, Unauthenticated
+from shared.schemas.answers import device_answer, encode, page_answer, read_cursor
+from shared.schemas.problems import BodyTooLarge, MethodNotAllowed, UnsupportedMediaType, headers_of, problem_of
+from shared.schemas.requests import DisableRequest, Invalid, Malformed, RenewRequest, decode, device_id, page_limit
+from shared.services.devices import DeviceLine, Page
+
+NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+ID_ALPHABET = string.ascii_letters + string.digits + "-:.+%_#*?!(),=@;$'"
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+@given(st.text(ID_ALPHABET, min_size=1, max_size=128))
+def test_every_id_that_iot_hub_takes_is_taken(text: str):
+    assert device_id(text) == text
+
+
+@given(st.text(max_size=140).filter(lambda text: not (0 < len(text) <= 128 and set(text) <= set(ID_ALPHABET))))
+def test_no_other_id_is_taken(text: str):
+    with pytest.raises(Malformed):
+        device_id(text)
+
+
+def test_requests_are_read_from_their_wire_names():
+    request = decode(json.dumps({"reason": "stolen", "onboardingPem": PEM}).encode(), DisableRequest)
+    assert (request.reason, request.onboarding_pem) == ("stolen", PEM)
+
+
+@pytest.mark.parametrize(
+    "body", [{"reason": "x", "onboardingPem": "no pem"}, {"reason": "x", "onboardingPem": PEM + "x" * 4096}]
+)
+def test_what_is_no_certificate_of_bearable_size_is_invalid(body: dict[str, str]):
+    with pytest.raises(Invalid):
+        decode(json.dumps(body).encode(), DisableRequest)
+
+
+def test_a_misspelt_member_is_refused_and_named():
+    with pytest.raises(Invalid, match="resaon"):
+        decode(b'{"reason": "x", "resaon": "y"}', RenewRequest)
+
+
+@pytest.mark.parametrize(("text", "limit"), [(None, 100), ("1", 1), ("500", 500)])
+def test_a_page_has_a_bounded_size(text: str | None, limit: int):
+    assert page_limit(text) == limit
+
+
+def record(**changes: Any) -> DeviceRecord:
+    values = {"device_id": "dev-1", "registration_id": "reg-1", "hub": "hub-1", "first_seen": NOON, "updated_at": NOON}
+    return DeviceRecord(**{**values, **changes})
+
+
+def document(device: DeviceRecord) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(encode(device_answer(device)))
+    return shown
+
+
+def test_a_device_is_shown_as_it_is_recorded():
+    shown = document(
+        record(
+            state=State.COMMANDED,
+            reason="CommandInFlight",
+            certificate=Certificate(
+                identity="aa",
+                valid_from=NOON,
+                valid_until=NOON + timedelta(days=30),
+                evidence=Evidence.PARSED,
+                first_seen=NOON,
+            ),
+            command=Command(
+                id="c-1", attempt=2, reason="windowOpen", expires_at=NOON, patience_until=NOON, sent_at=NOON
+            ),
+        )
+    )
+    assert (shown["deviceId"], shown["registrationId"]) == ("dev-1", "reg-1")
+    assert (shown["state"], shown["reason"]) == ("commanded", "CommandInFlight")
+    assert shown["certificate"]["validUntil"] == "2026-12-23T12:00:00Z"
+    assert shown["certificate"]["evidence"] == "parsed"
+    assert shown["command"] == {
+        "id": "c-1",
+        "attempt": 2,
+        "reason": "windowOpen",
+        "sentAt": "2026-11-23T12:00:00Z",
+        "expiresAt": "2026-11-23T12:00:00Z",
+    }
+
+
+def test_an_answer_shows_how_far_containment_is_and_not_the_certificate_it_uses():
+    actor = Actor(name="ann", object_id="o-1")
+    shown = document(
+        record(
+            containment=Containment(
+                actor=actor, reason="stolen", requested_at=NOON, onboarding_pem=PEM, hub_disabled_at=NOON
+            )
+        )
+    )
+    assert shown["containment"]["requestedBy"] == "ann"
+    assert shown["containment"]["hubDisabledAt"] == "2026-11-23T12:00:00Z"
+    assert shown["containment"]["isVerified"] is False
+    assert PEM not in json.dumps(shown)
+
+
+def test_a_pages_cursor_leads_back_to_its_place():
+    key = "expires!20261223T120000!dev~23one"
+    line = DeviceLine(
+        device_id="dev#one", state="valid", reason="", hub="h", valid_until=None, thumbprint=None, evidence=None
+    )
+    answer = page_answer(Page((line,), key))
+    assert read_cursor(answer.cursor) == key
+    assert page_answer(Page((), None)).cursor is None
+
+
+@given(st.text())
+def test_a_cursor_that_no_page_gave_reaches_no_other_rows(text: str):
+    try:
+        key = read_cursor(text)
+    except Malformed:
+        return
+    assert key is not None
+    assert key.startswith("expires!")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "name"),
+    [
+        (Malformed("x"), 400, "malformed"),
+        (Unauthenticated("x"), 401, "unauthenticated"),
+        (Forbidden(Role.READ), 403, "forbidden"),
+        (NotFound("device", "d"), 404, "not-found"),
+        (MethodNotAllowed("GET"), 405, "method-not-allowed"),
+        (NotPossible("x"), 409, "not-possible"),
+        (Conflict("x"), 409, "conflict"),
+        (CommandRefused("queue-full", "x"), 409, "command-refused"),
+        (BodyTooLarge("x"), 413, "too-large"),
+        (UnsupportedMediaType(), 415, "unsupported-media-type"),
+        (Invalid("x"), 422, "invalid"),
+        (FleetcertError("x"), 500, "unexpected"),
+        (KeyError("x"), 500, "unexpected"),
+        (SettingsError("S", "x"), 503, "settings"),
+        (Throttled("s", timedelta(seconds=7)), 503, "throttled"),
+        (InfrastructureFault("s", "x"), 503, "unavailable"),
+    ],
+)
+def test_every_error_is_one_problem(error: Exception, status: int, name: str):
+    problem = problem_of(error)
+    assert (problem.status, problem.type) == (status, f"urn:fleetcert:problem:{name}")
+
+
+def test_a_problem_comes_with_the_headers_that_http_asks_for():
+    assert headers_of(MethodNotAllowed("GET, HEAD")) == {"Allow": "GET, HEAD"}
+    assert headers_of(Unauthenticated("x")) == {"WWW-Authenticate": "Bearer"}
+    assert headers_of(Throttled("s", timedelta(seconds=6.2))) == {"Retry-After": "7"}
+    assert headers_of(NotFound("device", "d")) == {}
