@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
     from shared.adapters.principal import PlatformPrincipals
-    from shared.domain.reducing import Policies
+    from shared.domain.changes import Policies
     from shared.services.commands import Commands
     from shared.services.containment import Containment
     from shared.services.deadlines import Deadlines
@@ -190,8 +190,8 @@ class _Storage:
 
 
 def _policies(settings: Settings) -> Policies:
+    from shared.domain.changes import Policies
     from shared.domain.policy import BeliefPolicy, RenewalPolicy
-    from shared.domain.reducing import Policies
 
     return Policies(
         RenewalPolicy(settings.renewal_window, settings.renewal_share, command_ttl=settings.command_ttl),

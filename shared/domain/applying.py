@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain import reasons
+from shared.domain.changes import Reduction
 from shared.domain.deciding import Action, Decision
 from shared.domain.history import HistoryEntry
 from shared.domain.record import DISPATCH_PATIENCE, Actor, DeviceRecord, RenewalRequest, State
-from shared.domain.reducing import Reduction
 
 _LEVELS = {"warning": reasons.HISTORY_OVERDUE, "critical": reasons.HISTORY_OVERDUE, "expired": reasons.HISTORY_EXPIRED}
 

@@ -9,9 +9,9 @@ from enum import StrEnum
 from shared.contracts import AlertType
 from shared.domain import reasons
 from shared.domain.alerts import Alert, device_alert
+from shared.domain.changes import Reduction
 from shared.domain.history import HistoryEntry
 from shared.domain.record import DISPATCH_PATIENCE, Actor, BlockState, Containment, DeviceRecord, State
-from shared.domain.reducing import Reduction
 
 
 class Step(StrEnum):

@@ -15,9 +15,9 @@ from typing import Final
 from shared.contracts import AlertType
 from shared.domain import reasons
 from shared.domain.alerts import Alert, device_alert
+from shared.domain.changes import describe
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Certificate, Command, DeviceRecord, Evidence, State
-from shared.domain.reducing import describe
 
 DAILY: Final = timedelta(days=1)
 CONTAINMENT_PATIENCE: Final = timedelta(minutes=2)

@@ -11,9 +11,10 @@ from shared.clock import Clock
 from shared.contracts import RenewCertificate
 from shared.domain import reasons
 from shared.domain.applying import command_refused, command_sent, command_throttled
+from shared.domain.changes import Policies, Reduction
 from shared.domain.events import IdentityDeleted
 from shared.domain.record import Certificate, Command, DeviceRecord
-from shared.domain.reducing import Policies, Reduction, reduce
+from shared.domain.reducing import reduce
 from shared.errors import CommandRefused, Throttled
 from shared.services.ports import CommandSender, Hub
 from shared.services.store import FleetStore

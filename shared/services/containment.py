@@ -12,9 +12,9 @@ from typing import Any
 
 from shared.clock import Clock
 from shared.domain import containing
+from shared.domain.changes import Reduction
 from shared.domain.containing import Step, next_step
 from shared.domain.record import Actor, BlockState, DeviceRecord
-from shared.domain.reducing import Reduction
 from shared.errors import Conflict, InfrastructureFault, NotFound
 from shared.services.outbox import Outbox
 from shared.services.ports import Block, Hub, Identity, Provisioning

@@ -17,11 +17,12 @@ from typing import Final
 from shared.clock import Clock
 from shared.domain import reasons
 from shared.domain.applying import apply, delayed, evaluation_failed, postponed
+from shared.domain.changes import Policies, Reduction
 from shared.domain.deciding import DAILY, Action, Decision, decide
 from shared.domain.events import IdentityDeleted
 from shared.domain.parsing import read_twin
 from shared.domain.record import DISPATCH_PATIENCE, DeviceRecord
-from shared.domain.reducing import Policies, Reduction, reduce
+from shared.domain.reducing import reduce
 from shared.errors import BadEvent, InfrastructureFault
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget

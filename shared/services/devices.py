@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from shared.clock import Clock
 from shared.domain.applying import renewal_requested
+from shared.domain.changes import Reduction
 from shared.domain.record import Actor, DeviceRecord, State
-from shared.domain.reducing import Reduction
 from shared.errors import NotFound, NotPossible
 from shared.services.deadlines import Deadlines
 from shared.services.ports import Row

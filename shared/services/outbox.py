@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from shared.domain.applying import confirmed
+from shared.domain.changes import Reduction
 from shared.domain.record import DeviceRecord
-from shared.domain.reducing import Reduction
 from shared.errors import InfrastructureFault
 from shared.services.ports import Alerts, WorkQueue
 from shared.services.store import FleetStore

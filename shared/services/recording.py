@@ -15,12 +15,13 @@ from dataclasses import replace
 from typing import Final
 
 from shared.clock import Clock
+from shared.domain.changes import Policies, Reduction
 from shared.domain.envelope import Envelope
 from shared.domain.events import DomainEvent, TwinUnclear
 from shared.domain.history import HistoryEntry
 from shared.domain.parsing import parse_dps_event, parse_hub_event, read_twin
 from shared.domain.record import DISPATCH_PATIENCE, DeviceRecord
-from shared.domain.reducing import Policies, Reduction, reduce
+from shared.domain.reducing import reduce
 from shared.errors import BadEvent, InfrastructureFault
 from shared.services.outbox import Outbox
 from shared.services.ports import DeadLetters, Hub

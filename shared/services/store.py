@@ -10,8 +10,8 @@ from itertools import chain
 from typing import Final
 
 from shared.domain import keys
+from shared.domain.changes import Reduction
 from shared.domain.record import DeviceRecord
-from shared.domain.reducing import Reduction
 from shared.errors import Conflict, InfrastructureFault, SettingsError
 from shared.services.ports import Row, Table, Write
 from shared.services.rows import Change, Stored, stored, writes

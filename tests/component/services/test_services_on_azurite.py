@@ -20,9 +20,9 @@ from shared.adapters.deadletters import BlobDeadLetters
 from shared.adapters.queues import StorageQueue
 from shared.adapters.table import AzureTable
 from shared.contracts import AlertType
+from shared.domain.changes import Policies, Reduction
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, DeviceRecord, State
-from shared.domain.reducing import Policies, Reduction
 from shared.services.commands import Commands
 from shared.services.containment import Containment
 from shared.services.deadlines import Deadlines

@@ -11,12 +11,14 @@ from support.fakes import NOON
 
 from shared.contracts import AlertType
 from shared.domain import reasons
+from shared.domain.changes import Policies
 from shared.domain.containing import requested
 from shared.domain.envelope import Envelope
 from shared.domain.parsing import parse_dps_event, parse_hub_event
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, Command, DeviceRecord, Evidence, State
-from shared.domain.reducing import EARLY_LOOK, Policies, reduce
+from shared.domain.reducing import reduce
+from shared.domain.registering import EARLY_LOOK
 
 POLICIES = Policies(belief=BeliefPolicy(validity=30 * DAY))
 HOUR = timedelta(hours=1)

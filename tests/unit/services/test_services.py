@@ -24,10 +24,10 @@ from support.fakes import (
 
 from shared.contracts import AlertType
 from shared.domain import reasons
+from shared.domain.changes import Policies
 from shared.domain.envelope import Envelope
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, BlockState, DeviceRecord, State
-from shared.domain.reducing import Policies
 from shared.errors import CommandRefused, Conflict, InfrastructureFault, NotFound, NotPossible, SettingsError, Throttled
 from shared.services.commands import Commands
 from shared.services.containment import STATUS_REASON_BYTES, Containment, shortened
@@ -203,7 +203,7 @@ async def test_a_record_that_changes_under_the_writer_is_read_and_reduced_again(
 
 
 def _tagged(record: DeviceRecord | None):
-    from shared.domain.reducing import Reduction
+    from shared.domain.changes import Reduction
 
     assert record is not None
     return Reduction(replace(record, tags={"site": "x"}))

@@ -1,0 +1,83 @@
+"""What every event's effect is made of: a changed record, what its history gains, and what operators are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from shared.contracts import format_instant
+from shared.domain import reasons
+from shared.domain.alerts import Alert
+from shared.domain.events import HeardEvent
+from shared.domain.history import HistoryEntry
+from shared.domain.policy import BeliefPolicy, RenewalPolicy
+from shared.domain.record import Certificate, DeviceRecord, State
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What recording is ruled by."""
+
+    renewal: RenewalPolicy = field(default_factory=RenewalPolicy)
+    belief: BeliefPolicy = field(default_factory=BeliefPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A changed record and what its history gains."""
+
+    record: DeviceRecord
+    history: tuple[HistoryEntry, ...] = ()
+
+
+def new_record(event: HeardEvent, hub: str) -> DeviceRecord:
+    """The record of a device that is heard of for the first time."""
+    return DeviceRecord(
+        device_id=event.device_id,
+        registration_id=event.device_id,
+        hub=hub,
+        first_seen=event.enqueued_at,
+        updated_at=event.enqueued_at,
+        reason=reasons.NO_CERTIFICATE,
+    )
+
+
+def next_life(record: DeviceRecord, hub: str) -> DeviceRecord:
+    """The device id begins anew: what was known of the old life is history; containment outlives it."""
+    contained = record.containment is not None
+    return replace(
+        record,
+        hub=hub,
+        incarnation=record.incarnation + 1,
+        version=0,
+        state=State.DISABLED if contained else State.UNKNOWN,
+        reason=reasons.CONTAINING if contained else reasons.NO_CERTIFICATE,
+        certificate=None,
+        onboarding=None,
+        command=None,
+        attempts=0,
+        renewal_request=None,
+        alerted=(),
+        next_deadline=None,
+    )
+
+
+def telling(record: DeviceRecord, alert: Alert) -> DeviceRecord:
+    """The record with an alert that has yet to leave."""
+    return replace(record, pending=(*record.pending, alert))
+
+
+def entry_of(event: HeardEvent, kind: str) -> HistoryEntry:
+    """That this event did something of the kind."""
+    return HistoryEntry(event_id=event.event_id, at=event.enqueued_at, kind=kind)
+
+
+def describe(certificate: Certificate | None) -> dict[str, str | None]:
+    """A certificate in an alert or in the history."""
+    if certificate is None:
+        return {}
+    return {
+        "thumbprint": certificate.thumbprint,
+        "validFrom": format_instant(certificate.valid_from),
+        "validUntil": format_instant(certificate.valid_until),
+        "evidence": certificate.evidence.value,
+    }

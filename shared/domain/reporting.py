@@ -1,0 +1,142 @@
+"""How a twin changes a record: certificates reported, renewed, removed, contradicted.
+
+Twins of one device are ordered by (incarnation, `$version`) and the service's own times, never by a device's claims. An
+incarnation is one life of the device id in one hub.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.contracts import AlertType
+from shared.domain import reasons
+from shared.domain.alerts import device_alert
+from shared.domain.believing import Belief, believe, merge
+from shared.domain.changes import Policies, Reduction, describe, entry_of, new_record, next_life, telling
+from shared.domain.events import Claim, HeardEvent, TwinReported
+from shared.domain.history import HistoryEntry
+from shared.domain.record import Certificate, DeviceRecord, Evidence, OnboardingCredential, State
+
+
+def twin_reported(record: DeviceRecord | None, event: TwinReported, policies: Policies) -> Reduction | None:
+    """The record after a twin was reported or read. Raises: BadEvent where the claim cannot be believed at all."""
+    if record is None:
+        record = new_record(event, event.hub)
+    current = _in_its_incarnation(record, event)
+    if current is None:
+        return None
+    current = replace(
+        current,
+        version=event.version,
+        twin_updated_at=event.updated_at,
+        updated_at=max(current.updated_at, event.enqueued_at),
+        look_at=None,
+        onboarding=_onboarding(current, event),
+    )
+    if event.certificate is not None:
+        return _certificate_reported(current, event, event.certificate, policies)
+    if event.removed and current.certificate is not None and current.certificate.evidence is not Evidence.INFERRED:
+        # The known certificate and its deadline stay: a device must not talk itself out of renewal.
+        return Reduction(current, (entry_of(event, reasons.HISTORY_REMOVED),))
+    return Reduction(current)
+
+
+def _in_its_incarnation(record: DeviceRecord, event: TwinReported) -> DeviceRecord | None:
+    """The record in the life that the event belongs to, or None where the event is old news."""
+    known_at = record.twin_updated_at
+    if known_at is not None and event.updated_at < known_at:
+        return None
+    if record.hub in ("", event.hub) and record.state is not State.RETIRED and event.version > record.version:
+        return replace(record, hub=event.hub)
+    if event.updated_at == known_at:
+        return None
+    return next_life(record, event.hub)
+
+
+def _onboarding(record: DeviceRecord, event: TwinReported) -> OnboardingCredential | None:
+    claim = event.onboarding
+    if claim is None:
+        return record.onboarding
+    return OnboardingCredential(thumbprint=claim.thumbprint, valid_until=claim.valid_until, pem=claim.pem)
+
+
+def _certificate_reported(
+    record: DeviceRecord, event: TwinReported, claim: Claim, policies: Policies
+) -> Reduction | None:
+    belief = believe(claim, record.registration_id, event.enqueued_at, policies.belief)
+    known = record.certificate
+    if known is not None and known.identity == belief.certificate.identity:
+        return _same_certificate(record, event, known, belief, policies)
+    if known is not None and not _is_newer(belief.certificate, known):
+        # A certificate that began before the known one renews nothing.
+        return _with_mismatch(Reduction(record), event, "an older certificate was reported")
+    return _new_certificate(record, event, known, belief, policies)
+
+
+def _is_newer(heard: Certificate, known: Certificate) -> bool:
+    return known.evidence is Evidence.INFERRED or heard.valid_from >= known.valid_from
+
+
+def _same_certificate(
+    record: DeviceRecord, event: TwinReported, known: Certificate, belief: Belief, policies: Policies
+) -> Reduction:
+    merged = merge(known, belief.certificate)
+    mismatch = belief.mismatch or merged.mismatch
+    if merged.certificate == known and mismatch is None:
+        return Reduction(record)
+    changed = replace(record, certificate=merged.certificate)
+    if merged.certificate.valid_until != known.valid_until and changed.command is None:
+        changed = replace(changed, next_deadline=policies.renewal.due_at(merged.certificate, record.device_id))
+    reduction = Reduction(changed, (_certificate_entry(event, reasons.HISTORY_CONFIRMED, merged.certificate, known),))
+    return _with_mismatch(reduction, event, mismatch)
+
+
+def _new_certificate(
+    record: DeviceRecord, event: TwinReported, known: Certificate | None, belief: Belief, policies: Policies
+) -> Reduction:
+    certificate = belief.certificate
+    renewed = known is not None and known.evidence is not Evidence.INFERRED
+    changed = replace(
+        record,
+        certificate=certificate,
+        command=None,
+        attempts=0,
+        renewal_request=None,
+        alerted=(),
+    )
+    if record.containment is None:
+        changed = replace(
+            changed,
+            state=State.VALID,
+            reason=reasons.CERTIFICATE_CURRENT,
+            next_deadline=policies.renewal.due_at(certificate, record.device_id),
+        )
+    kind = AlertType.CERTIFICATE_RENEWED if renewed else AlertType.CERTIFICATE_ISSUED
+    history = reasons.HISTORY_RENEWED if renewed else reasons.HISTORY_ISSUED
+    alert = device_alert(kind, record.device_id, certificate.identity, event.enqueued_at, describe(certificate))
+    reduction = Reduction(telling(changed, alert), (_certificate_entry(event, history, certificate, known),))
+    return _with_mismatch(reduction, event, belief.mismatch)
+
+
+def _with_mismatch(reduction: Reduction, event: TwinReported, mismatch: str | None) -> Reduction:
+    """The contradiction goes into the history each time, and to operators once per certificate."""
+    if mismatch is None:
+        return reduction
+    entry = replace(entry_of(event, reasons.HISTORY_MISMATCH), details={"mismatch": mismatch})
+    record, history = reduction.record, (*reduction.history, entry)
+    if AlertType.CERTIFICATE_EVIDENCE_MISMATCH in record.alerted:
+        return Reduction(record, history)
+    occasion = record.certificate.identity if record.certificate else event.event_id
+    data = {**describe(record.certificate), "mismatch": mismatch}
+    alert = device_alert(AlertType.CERTIFICATE_EVIDENCE_MISMATCH, record.device_id, occasion, event.enqueued_at, data)
+    told = replace(record, alerted=(*record.alerted, AlertType.CERTIFICATE_EVIDENCE_MISMATCH))
+    return Reduction(telling(told, alert), history)
+
+
+def _certificate_entry(
+    event: HeardEvent, kind: str, certificate: Certificate, before: Certificate | None
+) -> HistoryEntry:
+    details = {name: value for name, value in describe(certificate).items() if value is not None}
+    if before is not None:
+        details |= {f"before.{name}": value for name, value in describe(before).items() if value is not None}
+    return replace(entry_of(event, kind), details=details)
