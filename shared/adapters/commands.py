@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import uamqp
 from azure.core.credentials import AccessToken, TokenCredential
@@ -135,7 +135,7 @@ class _Link:
 def _message(command: RenewCertificate, expires: datetime) -> uamqp.Message:
     properties = uamqp.message.MessageProperties(
         message_id=command.command_id,
-        to=f"/devices/{command.device_id}/messages/devicebound",
+        to=f"/devices/{quote(command.device_id, safe='')}/messages/devicebound",
         content_type="application/json",
         content_encoding="utf-8",
         absolute_expiry_time=int(expires.timestamp() * 1000),

@@ -150,7 +150,7 @@ async def routed_events(azure: dict[str, Any], event_hub: str, device_id: str, c
     enough = asyncio.Event()
 
     async def note(_context: PartitionContext, event: EventData | None) -> None:
-        if event is not None and event.properties[b"deviceId"] == device_id.encode():
+        if event is not None and event.properties.get(b"deviceId") == device_id.encode():
             found.append(event)
             if len(found) == count:
                 enough.set()

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from support.amqp_peer import CONSUMER, KEY, FixedClock, Hub, Keys, Peer, sas
+from support.amqp_peer import CONSUMER, KEY, FixedClock, Hub, Keys, Peer, sas, sas_until
 
 from fleetcert.local.amqp import connection as connection_module
 from fleetcert.local.amqp.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, write_frame
@@ -114,6 +114,26 @@ async def test_a_token_signed_for_another_resource_is_answered_with_401(peer: Pe
 async def test_a_token_of_another_kind_is_answered_with_401(peer: Peer) -> None:
     await peer.opens()
     answer = await peer.puts_token("sb://localhost/hub", "x", kind="saml")
+    assert answer.application_properties["status-code"] == 401
+
+
+@pytest.mark.parametrize(
+    ("audience", "token"),
+    [
+        ("sb://[", "SharedAccessSignature sr=a&sig=b&se=1&skn=p"),
+        ("sb://localhost/hub", "nothing of the kind"),
+    ],
+    ids=["an audience that is no URI", "no token"],
+)
+async def test_a_malformed_token_is_answered(peer: Peer, audience: str, token: str) -> None:
+    await peer.opens()
+    answer = await peer.puts_token(audience, token)
+    assert answer.application_properties["status-code"] == 401
+
+
+async def test_an_expiry_beyond_all_years_is_answered_with_401(peer: Peer) -> None:
+    await peer.opens()
+    answer = await peer.puts_token("sb://localhost/hub", sas_until("sb://localhost/hub", KEY.encode(), 10**15))
     assert answer.application_properties["status-code"] == 401
 
 
