@@ -56,7 +56,7 @@ def local_azure(config: LocalConfig, console: Console) -> Iterator[dict[str, Any
     """`fleetcert local up` in a process of its own, until it has said where everything is."""
     config.azure_file.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="fleetcert-demo-") as folder, console.status("starting the local Azure"):
-        environment = {"VALIDITY": str(VALIDITY_SECONDS), "CONTAINMENT_LOOK_INTERVAL": "PT5S"}
+        environment = {"VALIDITY": str(VALIDITY_SECONDS)}
         command = [sys.executable, "-m", "fleetcert", "local", "up"]
         child = start_child("the local Azure", command, Path(folder) / "up.log", environment)
         try:

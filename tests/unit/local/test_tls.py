@@ -6,120 +6,21 @@ import asyncio
 import hashlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from support.tls_server import Pki, Recorder, create_pki, serving, streams
 
-from fleetcert.certificates import CertificateAuthority, LeafProfile, pem_chain, pem_private_key, thumbprint
+from fleetcert.certificates import thumbprint
 from fleetcert.local import tls
-from fleetcert.local.tls import serve_tls
 
 FIVE_MEGABYTES = 5 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Pki:
-    """A server certificate that its clients trust, and a client certificate that nobody vouches for."""
-
-    folder: Path
-    client_chain: list[x509.Certificate]
-
-    @property
-    def server(self) -> tuple[Path, Path]:
-        return self.folder / "server.crt", self.folder / "server.key"
-
-    def client(self, *, certificate: bool, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.folder / "ca.crt")
-        context.minimum_version = context.maximum_version = version
-        if certificate:
-            context.load_cert_chain(self.folder / "client.crt", self.folder / "client.key")
-        return context
-
-
-def _authority(name: str) -> CertificateAuthority:
-    now = datetime.now(UTC).replace(microsecond=0)
-    key = ec.generate_private_key(ec.SECP256R1())
-    return CertificateAuthority.create_root(
-        name, key, not_before=now - timedelta(minutes=1), not_after=now + timedelta(hours=1)
-    )
-
-
-def _write_leaf(folder: Path, name: str, authority: CertificateAuthority, profile: LeafProfile) -> x509.Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    valid = {"not_before": authority.certificate.not_valid_before_utc, "not_after": datetime.now(UTC) + timedelta(1)}
-    leaf = authority.issue_leaf(name, key.public_key(), profile, **valid)
-    (folder / f"{name}.crt").write_bytes(pem_chain([leaf, *authority.chain]))
-    (folder / f"{name}.key").write_bytes(pem_private_key(key))
-    return leaf
-
-
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    folder = tmp_path_factory.mktemp("pki")
-    trusted, stranger = _authority("trusted"), _authority("stranger")
-    (folder / "ca.crt").write_bytes(pem_chain(trusted.chain))
-    _write_leaf(folder, "server", trusted, LeafProfile([ExtendedKeyUsageOID.SERVER_AUTH], [x509.DNSName("localhost")]))
-    leaf = _write_leaf(folder, "client", stranger, LeafProfile([ExtendedKeyUsageOID.CLIENT_AUTH]))
-    return Pki(folder, [leaf, stranger.certificate])
-
-
-@dataclass
-class Recorder(asyncio.Protocol):
-    """An endpoint that notes what happens to it."""
-
-    events: list[str] = field(default_factory=list)
-    received: bytearray = field(default_factory=bytearray)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-    complete: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: asyncio.Future[asyncio.Transport] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.opened.set_result(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        if len(self.received) == FIVE_MEGABYTES:
-            self.complete.set()
-
-    def eof_received(self) -> bool:
-        self.events.append("eof")
-        return False
-
-    def pause_writing(self) -> None:
-        self.events.append("pause")
-
-    def resume_writing(self) -> None:
-        self.events.append("resume")
-
-    def connection_lost(self, problem: Exception | None) -> None:
-        self.closed.set()
-
-
-@asynccontextmanager
-async def _serving(pki: Pki, factory: Callable[[], asyncio.Protocol]) -> AsyncIterator[int]:
-    server = await serve_tls(factory, "127.0.0.1", 0, *pki.server)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        server.close_clients()
-
-
-def _streams(handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> Callable[[], asyncio.Protocol]:
-    return lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), handler)
+    return create_pki(tmp_path_factory.mktemp("pki"))
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,7 +39,7 @@ async def _describe_chain(_reader: asyncio.StreamReader, writer: asyncio.StreamW
 @pytest.mark.parametrize("certificate", [True, False])
 async def test_five_megabytes_go_both_ways(pki: Pki, version: ssl.TLSVersion, certificate: bool):
     sent = bytes(range(256)) * (FIVE_MEGABYTES // 256)
-    async with _serving(pki, _streams(_echo)) as port:
+    async with serving(pki, streams(_echo)) as port:
         client = pki.client(certificate=certificate, version=version)
         reader, writer = await asyncio.open_connection("localhost", port, ssl=client)
         writer.write(sent)
@@ -149,7 +50,7 @@ async def test_five_megabytes_go_both_ways(pki: Pki, version: ssl.TLSVersion, ce
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_the_endpoint_sees_the_chain_that_was_presented_even_of_a_stranger(pki: Pki, version: ssl.TLSVersion):
-    async with _serving(pki, _streams(_describe_chain)) as port:
+    async with serving(pki, streams(_describe_chain)) as port:
         client = pki.client(certificate=True, version=version)
         reader, _writer = await asyncio.open_connection("localhost", port, ssl=client)
         assert (await reader.read()).decode().split() == [thumbprint(c) for c in pki.client_chain]
@@ -163,21 +64,21 @@ async def test_a_second_connection_with_a_resumable_session_shows_its_chain_agai
             return said, connection.session
 
     client = pki.client(certificate=True, version=ssl.TLSVersion.TLSv1_2)
-    async with _serving(pki, _streams(_describe_chain)) as port:
+    async with serving(pki, streams(_describe_chain)) as port:
         _, session = await asyncio.to_thread(connect, port, None)
         again, _ = await asyncio.to_thread(connect, port, session)
         assert again.decode().split() == [thumbprint(c) for c in pki.client_chain]
 
 
 async def test_a_client_without_a_certificate_has_an_empty_chain(pki: Pki):
-    async with _serving(pki, _streams(_describe_chain)) as port:
+    async with serving(pki, streams(_describe_chain)) as port:
         reader, _writer = await asyncio.open_connection("localhost", port, ssl=pki.client(certificate=False))
         assert await reader.read() == b""
 
 
 async def test_garbage_instead_of_a_handshake_closes_quietly(pki: Pki, caplog: pytest.LogCaptureFixture):
     made: list[Recorder] = []
-    async with _serving(pki, lambda: made.append(Recorder()) or made[-1]) as port:
+    async with serving(pki, lambda: made.append(Recorder()) or made[-1]) as port:
         reader, writer = await asyncio.open_connection("localhost", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with asyncio.timeout(2):
@@ -189,31 +90,71 @@ async def test_garbage_instead_of_a_handshake_closes_quietly(pki: Pki, caplog: p
 
 async def test_a_silent_client_is_dropped_at_the_end_of_its_time(pki: Pki, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.05)
-    async with _serving(pki, Recorder) as port:
+    async with serving(pki, Recorder) as port:
         reader, _writer = await asyncio.open_connection("localhost", port)
         async with asyncio.timeout(2):
             with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
                 await reader.readexactly(1)
 
 
-async def test_a_paused_endpoint_is_not_fed_and_loses_nothing(pki: Pki):
-    endpoint = Recorder()
-    async with _serving(pki, lambda: endpoint) as port:
+async def test_a_paused_endpoint_is_not_fed_and_holds_its_client_back_and_loses_nothing(pki: Pki):
+    much = 4 * FIVE_MEGABYTES  # more than the sockets of both sides buffer
+    endpoint = Recorder(expected=much)
+    async with serving(pki, lambda: endpoint) as port:
         _reader, writer = await asyncio.open_connection("localhost", port, ssl=pki.client(certificate=False))
         async with asyncio.timeout(5):
             transport = await endpoint.opened
             transport.pause_reading()
-            writer.write(bytes(FIVE_MEGABYTES))
-            await asyncio.sleep(0.1)
+            for _ in range(2):  # the first fills asyncio's and the kernel's buffers at a stroke
+                writer.write(bytes(much // 2))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(writer.drain(), 0.2)
             assert endpoint.received == b""
             transport.resume_reading()
             await endpoint.complete.wait()
         writer.close()
 
 
+async def test_an_endpoint_that_pauses_amid_what_arrived_gets_the_rest_when_it_resumes(pki: Pki):
+    endpoint = Recorder(expected=100_000, pauses_after_each=True)
+    async with serving(pki, lambda: endpoint) as port:
+        _reader, writer = await asyncio.open_connection("localhost", port, ssl=pki.client(certificate=False))
+        writer.write(bytes(100_000))
+        async with asyncio.timeout(5):
+            transport = await endpoint.opened
+            while not endpoint.complete.is_set():
+                transport.resume_reading()
+                await asyncio.sleep(0)
+        assert set(endpoint.events) == {"wanted"}
+        assert len(endpoint.events) > 1
+        writer.close()
+
+
+async def test_an_endpoint_that_goes_on_writing_hears_of_the_end_once(pki: Pki):
+    endpoint = Recorder(goes_on_writing=True)
+    async with serving(pki, lambda: endpoint) as port:
+        await asyncio.to_thread(_say_goodbye_twice, pki, port)
+        async with asyncio.timeout(2):
+            transport = await endpoint.opened
+            await asyncio.sleep(0.05)
+            assert endpoint.events == ["eof"]
+            transport.close()
+            await endpoint.closed.wait()
+
+
+def _say_goodbye_twice(pki: Pki, port: int) -> None:
+    """TLS's close_notify, then TCP's end of input."""
+    plain = socket.create_connection(("localhost", port))
+    connection = pki.client(certificate=False).wrap_socket(plain, server_hostname="localhost")
+    connection.settimeout(0.05)
+    with pytest.raises(TimeoutError):  # nobody answers the goodbye
+        connection.unwrap()
+    connection.close()
+
+
 async def test_an_endpoint_that_writes_faster_than_its_client_reads_is_told_to_pause(pki: Pki):
     endpoint = Recorder()
-    async with _serving(pki, lambda: endpoint) as port:
+    async with serving(pki, lambda: endpoint) as port:
         reader, writer = await asyncio.open_connection("localhost", port, ssl=pki.client(certificate=False))
         async with asyncio.timeout(5):
             transport = await endpoint.opened
@@ -226,7 +167,7 @@ async def test_an_endpoint_that_writes_faster_than_its_client_reads_is_told_to_p
 
 async def test_the_end_of_the_clients_input_is_told_once_and_closes(pki: Pki):
     endpoint = Recorder()
-    async with _serving(pki, lambda: endpoint) as port:
+    async with serving(pki, lambda: endpoint) as port:
         _reader, writer = await asyncio.open_connection("localhost", port, ssl=pki.client(certificate=False))
         writer.write(b"the last word")
         writer.close()
@@ -244,7 +185,7 @@ async def test_the_endpoint_ends_its_output_and_goes_on_reading(pki: Pki):
         received.set_result(await reader.readexactly(5))
         writer.close()
 
-    async with _serving(pki, _streams(answer_then_listen)) as port:
+    async with serving(pki, streams(answer_then_listen)) as port:
         plain = await asyncio.to_thread(_half_closing_client, pki, port)
         assert plain == b"all that I have to say"
         assert await asyncio.wait_for(received, 2) == b"still"
@@ -270,7 +211,7 @@ async def test_aiohttp_serves_https_through_it_and_reaches_the_chain(pki: Pki):
     runner = web.AppRunner(application)
     await runner.setup()
     assert runner.server is not None
-    async with _serving(pki, runner.server) as port, aiohttp.ClientSession() as session:
+    async with serving(pki, runner.server) as port, aiohttp.ClientSession() as session:
         for _ in range(2):
             answer = await session.post(
                 f"https://localhost:{port}/", data=bytes(FIVE_MEGABYTES), ssl=pki.client(certificate=True)

@@ -1,0 +1,75 @@
+"""The settings that the app is started with: those of the Bicep template, with local values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from fleetcert.local import config as names
+from fleetcert.local.config import LocalConfig
+from fleetcert.local.credentials import TENANT_ID
+from fleetcert.local.endpoints import ConnectionStrings, Endpoints
+from fleetcert.local.services import LocalServices
+
+QUEUES: Final[Mapping[str, str]] = {"RENEWAL_COMMANDS": "renewal-commands", "CONTAINMENT": "containment"}
+CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters"}
+TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
+
+_FIXED: Final[Mapping[str, str]] = {
+    "IOT_EVENTS": names.IOT_EVENTS,
+    "DPS_EVENTS": names.DPS_EVENTS,
+    "EVENTS_CONSUMER_GROUP": names.CONSUMER_GROUP,
+    "SWEEP_SCHEDULE": "*/2 * * * * *",
+    "IOTHUB_RESOURCE_ID": names.HUB_RESOURCE_ID,
+    "RENEWAL_WINDOW": "P7D",
+    "RENEWAL_SHARE": "1/3",
+    "COMMAND_TTL": "PT1H",
+    "CLOCK_SKEW": "PT5M",
+    "C2D_SHARE": "0.5",
+    "CONTAINMENT_LOOK_INTERVAL": "PT5S",  # five minutes in Azure, which outlast a demo's certificate
+    "SHARDS": "32",
+    "FLEETCERT_TENANT_ID": TENANT_ID,
+}
+
+
+def app_settings(
+    config: LocalConfig, services: LocalServices, storage: str, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The app's own settings; one that is in `environment` has that value. storage: the connection string."""
+    endpoints, event_hubs = Endpoints(services.ports), ConnectionStrings.of(services).event_hubs
+    settings = {
+        **_FIXED,
+        **QUEUES,
+        **CONTAINERS,
+        **TABLES,
+        "FleetStorage": storage,
+        "IotEvents": event_hubs,
+        "DpsEvents": event_hubs,
+        "IOTHUB_HOSTNAME": endpoints.hub,
+        "DPS_SERVICE_HOSTNAME": endpoints.dps,
+        "EVENTGRID_TOPIC_ENDPOINT": endpoints.event_grid,
+        "POLICY_VALIDITY": f"PT{int(config.validity.total_seconds())}S",
+        "C2D_PER_MINUTE": "100" if config.throttled else "1000",  # one unit of S1, or ten
+    }
+    return {name: environment.get(name, value) for name, value in settings.items()}
+
+
+def platform_settings(services: LocalServices, storage: str, ca_bundle: Path) -> dict[str, str]:
+    """What the platform gives its apps in Azure: the host's storage, the identity, authentication; and here trust.
+
+    WEBSITE_AUTH_ENABLED is not among them: a host that authenticates says so itself, and Core Tools do not.
+    """
+    endpoints = Endpoints(services.ports)
+    return {
+        "AzureWebJobsStorage": storage,
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "IDENTITY_ENDPOINT": endpoints.identity,
+        "IDENTITY_HEADER": services.identity.header,
+        "AZURE_CLIENT_ID": services.identity.client_id,
+        "FLEETCERT_GATE_JWKS": f"{endpoints.identity_base}/discovery/keys",
+        "FLEETCERT_GATE_LOGIN": f"{endpoints.identity_base}/local/token",
+        "SSL_CERT_FILE": str(ca_bundle),
+        "REQUESTS_CA_BUNDLE": str(ca_bundle),
+        "NO_PROXY": f"{names.HOST},{names.ADDRESS}",
+    }
