@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,6 +62,19 @@ class TwinUnclear(HeardEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TagsChanged(HeardEvent):
+    """The twin's tags: a merge patch, flat (None: removed), or all of them where `is_whole`.
+
+    twin_version: the whole twin's version.
+    """
+
+    hub: str
+    twin_version: int
+    tags: Mapping[str, str | None]
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityCreated(HeardEvent):
     """The hub has a new identity of this id."""
 
@@ -92,5 +106,5 @@ class RegistrationFailed(HeardEvent):
 
 
 type DomainEvent = (
-    TwinReported | TwinUnclear | IdentityCreated | IdentityDeleted | DeviceRegistered | RegistrationFailed
+    TwinReported | TwinUnclear | TagsChanged | IdentityCreated | IdentityDeleted | DeviceRegistered | RegistrationFailed
 )

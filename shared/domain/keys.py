@@ -20,7 +20,10 @@ LATEST: Final = 253_402_300_799
 FLEET_PARTITION: Final = "fleet"
 DUE: Final = "due!"
 EXPIRES: Final = "expires!"
+AUDIT: Final = "audit!"
 
+_LONGEST_EVENT: Final = 64
+"""A key has 512 characters at most, and an escaped device id may take 384 of them."""
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
@@ -79,12 +82,30 @@ def expires_range(after: str = "") -> tuple[str, str]:
 def history_key(device_id: str, at: datetime, event_id: str) -> str:
     """The row of one change; later changes have smaller keys."""
     inverted = LATEST * 1000 - int(at.timestamp() * 1000)
-    return f"history!{escape(device_id)}!{inverted:015d}!{escape(event_id)}"
+    event = escape(event_id)
+    if len(event) > _LONGEST_EVENT:
+        event = hashlib.blake2b(event_id.encode(), digest_size=16).hexdigest()
+    return f"history!{escape(device_id)}!{inverted:015d}!{event}"
 
 
 def history_range(device_id: str) -> tuple[str, str]:
     """The range [low, high) of a device's history."""
     return f"history!{escape(device_id)}!", f'history!{escape(device_id)}"'
+
+
+def audit_key(device_id: str, at: datetime, event_id: str) -> str:
+    """The row of one change that has yet to be appended to the audit, oldest first.
+
+    The event is told by a digest: a key is bounded, and one event may be about many devices.
+    """
+    milliseconds = int(at.timestamp() * 1000) % 1000
+    digest = hashlib.blake2b(f"{device_id}\0{event_id}".encode(), digest_size=16).hexdigest()
+    return f"{AUDIT}{stamp(at)}{milliseconds:03d}!{digest}"
+
+
+def audit_range() -> tuple[str, str]:
+    """The range [low, high) of a shard's changes that have yet to be appended to the audit."""
+    return AUDIT, f'{AUDIT[:-1]}"'
 
 
 def setting_key(name: str) -> str:

@@ -21,12 +21,14 @@ from shared.domain.events import (
     IdentityDeleted,
     OnboardingClaim,
     RegistrationFailed,
+    TagsChanged,
     TwinReported,
     TwinUnclear,
 )
+from shared.domain.tagging import flatten
 from shared.errors import BadEvent
 
-_MENTIONS_A_CREDENTIAL: Final = (f'"{CERTIFICATE_PROPERTY}"'.encode(), f'"{ONBOARDING_PROPERTY}"'.encode())
+_WORTH_PARSING: Final = tuple(f'"{word}"'.encode() for word in (CERTIFICATE_PROPERTY, ONBOARDING_PROPERTY, "tags"))
 _CERTIFICATE_MEMBERS: Final = frozenset({"thumbprint", "serialNumber", "issuer", "pem"})
 _LONGEST_TEXT: Final = 512
 _LIFECYCLE: Final[Mapping[str, type[IdentityCreated | IdentityDeleted]]] = {
@@ -35,8 +37,8 @@ _LIFECYCLE: Final[Mapping[str, type[IdentityCreated | IdentityDeleted]]] = {
 }
 
 
-def parse_hub_event(envelope: Envelope) -> DomainEvent | None:
-    """What an event of IoT Hub's routes says, or None where it is none of our business.
+def parse_hub_event(envelope: Envelope) -> list[DomainEvent]:
+    """What an event of IoT Hub's routes says of certificates, tags and identities; often nothing.
 
     Raises: BadEvent.
     """
@@ -45,7 +47,7 @@ def parse_hub_event(envelope: Envelope) -> DomainEvent | None:
         return _parse_twin_change(envelope)
     if source == "deviceLifecycleEvents":
         return _parse_lifecycle(envelope)
-    return None
+    return []
 
 
 def parse_dps_event(envelope: Envelope) -> list[DomainEvent]:
@@ -68,6 +70,14 @@ def read_twin(twin: Mapping[str, Any], *, device_id: str, hub: str, event_id: st
     return _whole_twin(twin, _Origin(event_id, at, device_id, hub))
 
 
+def read_tags(twin: Mapping[str, Any], *, device_id: str, hub: str, event_id: str, at: datetime) -> TagsChanged:
+    """The tags of a whole twin, in the words of an event.
+
+    Raises: BadEvent.
+    """
+    return _tags(twin, _Origin(event_id, at, device_id, hub), is_whole=True)
+
+
 class _Origin:
     """Where a twin's news comes from."""
 
@@ -83,14 +93,20 @@ class _Origin:
         return cls(envelope.event_id, envelope.enqueued_at, device_id, _text(envelope.properties, "hubName"))
 
 
-def _parse_twin_change(envelope: Envelope) -> DomainEvent | None:
-    if "moduleId" in envelope.properties or not any(word in envelope.body for word in _MENTIONS_A_CREDENTIAL):
-        return None  # most twin changes are about something else: they cost nothing, not even the parsing
+def _parse_twin_change(envelope: Envelope) -> list[DomainEvent]:
+    if "moduleId" in envelope.properties or not any(word in envelope.body for word in _WORTH_PARSING):
+        return []  # most twin changes are about something else: they cost nothing, not even the parsing
     document = _json_object(envelope.body)
-    origin = _Origin.of(envelope)
     if envelope.properties.get("opType") == "replaceTwin":
-        return _whole_twin(document, origin)
-    return _patch(_member(document.get("properties", {}), "reported"), origin)
+        origin = _Origin.of(envelope)
+        return [_whole_twin(document, origin), _tags(document, origin, is_whole=True)]
+    reported = _member(document.get("properties", {}), "reported")
+    events: list[DomainEvent] = []
+    if CERTIFICATE_PROPERTY in reported or ONBOARDING_PROPERTY in reported:
+        events.append(_patch(reported, _Origin.of(envelope)))
+    if "tags" in document:
+        events.append(_tags(document, _Origin.of(envelope), is_whole=False))
+    return events
 
 
 def _whole_twin(twin: Mapping[str, Any], origin: _Origin) -> TwinReported:
@@ -98,10 +114,7 @@ def _whole_twin(twin: Mapping[str, Any], origin: _Origin) -> TwinReported:
     return _twin_reported(reported, origin, removed=reported.get(CERTIFICATE_PROPERTY) is None)
 
 
-def _patch(reported: Mapping[str, Any], origin: _Origin) -> DomainEvent | None:
-    has_certificate = CERTIFICATE_PROPERTY in reported
-    if not has_certificate and ONBOARDING_PROPERTY not in reported:
-        return None
+def _patch(reported: Mapping[str, Any], origin: _Origin) -> TwinReported | TwinUnclear:
     claim = reported.get(CERTIFICATE_PROPERTY)
     if claim is not None and not _is_whole(_object(claim, CERTIFICATE_PROPERTY)):
         return TwinUnclear(
@@ -111,7 +124,20 @@ def _patch(reported: Mapping[str, Any], origin: _Origin) -> DomainEvent | None:
             hub=origin.hub,
             version=_version(reported),
         )
-    return _twin_reported(reported, origin, removed=has_certificate and claim is None)
+    return _twin_reported(reported, origin, removed=CERTIFICATE_PROPERTY in reported and claim is None)
+
+
+def _tags(twin: Mapping[str, Any], origin: _Origin, *, is_whole: bool) -> TagsChanged:
+    version = twin.get("version")
+    return TagsChanged(
+        event_id=origin.event_id,
+        enqueued_at=origin.enqueued_at,
+        device_id=origin.device_id,
+        hub=origin.hub,
+        twin_version=version if isinstance(version, int) and not isinstance(version, bool) else 0,
+        tags=flatten(_object(twin.get("tags") or {}, "tags")),
+        is_whole=is_whole,
+    )
 
 
 def _twin_reported(reported: Mapping[str, Any], origin: _Origin, *, removed: bool) -> TwinReported:
@@ -160,18 +186,19 @@ def _onboarding(claim: object) -> OnboardingClaim | None:
     )
 
 
-def _parse_lifecycle(envelope: Envelope) -> DomainEvent | None:
-    event = _LIFECYCLE.get(str(envelope.properties.get("opType")))
-    if event is None or "moduleId" in envelope.properties:
-        return None
+def _parse_lifecycle(envelope: Envelope) -> list[DomainEvent]:
+    kind = _LIFECYCLE.get(str(envelope.properties.get("opType")))
+    if kind is None or "moduleId" in envelope.properties:
+        return []
     origin = _Origin.of(envelope)
-    return event(
+    event = kind(
         event_id=origin.event_id,
         enqueued_at=origin.enqueued_at,
         device_id=origin.device_id,
         hub=origin.hub,
         at=_instant(envelope.properties, "operationTimestamp"),
     )
+    return [event]
 
 
 def _registrations(envelope: Envelope, records: list[Any]) -> Iterator[DomainEvent]:

@@ -14,6 +14,7 @@ from shared.domain.events import (
     IdentityCreated,
     IdentityDeleted,
     RegistrationFailed,
+    TagsChanged,
     TwinReported,
     TwinUnclear,
 )
@@ -21,6 +22,7 @@ from shared.domain.identities import identity_created, identity_deleted
 from shared.domain.record import DeviceRecord, State
 from shared.domain.registering import registered, registration_failed
 from shared.domain.reporting import twin_reported
+from shared.domain.tagging import tags_changed
 
 UNKNOWN_PATIENCE: Final = timedelta(hours=1)
 """How long a new identity may be silent before its twin is read."""
@@ -39,6 +41,8 @@ def _reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies)
     match event:
         case TwinReported():
             return twin_reported(record, event, policies)
+        case TagsChanged():
+            return tags_changed(record, event)
         case IdentityCreated():
             return identity_created(record, event)
         case IdentityDeleted():

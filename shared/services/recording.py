@@ -57,7 +57,7 @@ class Recording:
 
     async def record_hub_events(self, envelopes: Sequence[Envelope]) -> None:
         """Twin changes and the lifecycle of identities. Raises: InfrastructureFault."""
-        await self._record(envelopes, _hub_events)
+        await self._record(envelopes, parse_hub_event)
 
     async def record_dps_events(self, envelopes: Sequence[Envelope]) -> None:
         """The registration log of DPS. Raises: InfrastructureFault."""
@@ -144,11 +144,6 @@ class Recording:
         if current.pending:
             current = replace(current, dispatch_by=self._clock.now() + DISPATCH_PATIENCE)
         return Reduction(current, tuple(history))
-
-
-def _hub_events(envelope: Envelope) -> Sequence[DomainEvent]:
-    event = parse_hub_event(envelope)
-    return [event] if event is not None else []
 
 
 def _parsed(envelope: Envelope, parse: Parser, rejected: dict[str, tuple[Envelope, str]]) -> Sequence[Heard]:

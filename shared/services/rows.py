@@ -41,12 +41,12 @@ def stored(row: Row) -> Stored:
 
 
 def writes(partition: str, change: Change) -> list[Write]:
-    """The rows of one change: the record, its deadline, its expiry and its history, for one transaction."""
+    """The rows of one change, for one transaction: the record, its deadline, its expiry, its history and the audit's."""
     return [
         _record_write(partition, change),
         *_due_writes(partition, change),
         *_expiry_writes(partition, change),
-        *(_history_write(partition, change.after.device_id, entry) for entry in change.history),
+        *(w for entry in change.history for w in _history_writes(partition, change.after.device_id, entry)),
     ]
 
 
@@ -108,7 +108,9 @@ def _expiry_row(partition: str, record: DeviceRecord) -> Row | None:
     return Row(partition, keys.expires_key(valid_until, record.device_id), values)
 
 
-def _history_write(partition: str, device_id: str, entry: HistoryEntry) -> Write:
+def _history_writes(partition: str, device_id: str, entry: HistoryEntry) -> list[Write]:
+    """The entry twice: where operators read it, and where the audit's writer fetches it."""
+    event = f"{entry.event_id}/{entry.kind}"
     values: dict[str, Value] = {
         "deviceId": device_id,
         "eventId": entry.event_id,
@@ -120,5 +122,5 @@ def _history_write(partition: str, device_id: str, entry: HistoryEntry) -> Write
         "reason": entry.reason,
         "details": json.dumps(dict(entry.details), separators=(",", ":"), sort_keys=True),
     }
-    key = keys.history_key(device_id, entry.at, f"{entry.event_id}/{entry.kind}")
-    return Write("upsert", Row(partition, key, values))
+    places = keys.history_key(device_id, entry.at, event), keys.audit_key(device_id, entry.at, event)
+    return [Write("upsert", Row(partition, key, values)) for key in places]

@@ -35,6 +35,12 @@ def test_the_range_of_one_id_holds_no_row_of_another(one: str, other: str, secon
     assert (low <= row < high) == (one == other)
 
 
+@given(device_ids, st.text(max_size=300))
+def test_no_key_is_longer_than_a_table_takes(device_id: str, event_id: str) -> None:
+    for key in (keys.history_key(device_id, NOON, event_id), keys.audit_key(device_id, NOON, event_id)):
+        assert len(key) <= 512
+
+
 @given(st.integers(0, 10**8), st.integers(0, 10**8))
 def test_later_changes_have_smaller_history_keys(first: int, second: int) -> None:
     earlier, later = sorted((first, second))

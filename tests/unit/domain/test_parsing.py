@@ -10,16 +10,27 @@ from hypothesis import strategies as st
 from support.events import claim, dps_event, dps_record, hub_event, lifecycle_event, twin_event
 from support.fakes import NOON
 
+from shared.domain.envelope import Envelope
 from shared.domain.events import (
     DeviceRegistered,
+    DomainEvent,
     IdentityCreated,
     IdentityDeleted,
     RegistrationFailed,
+    TagsChanged,
     TwinReported,
     TwinUnclear,
 )
-from shared.domain.parsing import parse_dps_event, parse_hub_event, read_twin
+from shared.domain.parsing import parse_dps_event, read_tags, read_twin
+from shared.domain.parsing import parse_hub_event as parse
 from shared.errors import BadEvent
+
+
+def parse_hub_event(envelope: Envelope) -> DomainEvent | None:
+    """The one thing that an event says, or None."""
+    events = parse(envelope)
+    assert len(events) <= 1
+    return events[0] if events else None
 
 
 def test_a_whole_certificate_in_a_patch_is_understood() -> None:
@@ -37,7 +48,7 @@ def test_microsofts_documented_shape_alone_asks_for_the_twin() -> None:
 
 def test_microsofts_documented_shape_in_a_whole_twin_is_understood() -> None:
     dates = {name: value for name, value in claim().items() if name.startswith("valid")}
-    event = parse_hub_event(twin_event({"certificate": dates}, operation="replaceTwin"))
+    event, _ = parse(twin_event({"certificate": dates}, operation="replaceTwin"))
     assert isinstance(event, TwinReported)
     assert event.certificate is not None
     assert event.certificate.thumbprint is None
@@ -64,7 +75,7 @@ def test_an_onboarding_credential_alone_says_nothing_of_the_certificate() -> Non
     [
         {"version": 3, "properties": {"reported": {"temperature": 21, "$version": 3}}},
         {"version": 3, "properties": {"desired": {"certificate": {"policy": "p"}, "$version": 3}}},
-        {"version": 3, "tags": {"certificate": "x"}},
+        {"version": 3, "properties": {"reported": {"tags": "no tags", "$version": 3}}},
     ],
 )
 def test_a_twin_change_about_something_else_is_none_of_our_business(body: dict[str, Any]) -> None:
@@ -74,6 +85,21 @@ def test_a_twin_change_about_something_else_is_none_of_our_business(body: dict[s
 def test_a_modules_twin_is_none_of_our_business() -> None:
     event = twin_event({"certificate": claim()})
     assert parse_hub_event(replace(event, properties={**event.properties, "moduleId": "m"})) is None
+
+
+def test_several_changes_in_one_event_are_all_heard() -> None:
+    event = twin_event({"certificate": claim()})
+    body = json.loads(event.body) | {"tags": {"site": {"city": "Bern", "old": None}, "rack": 7, "hot": True}}
+    reported, tags = parse(replace(event, body=json.dumps(body).encode()))
+    assert isinstance(reported, TwinReported)
+    assert isinstance(tags, TagsChanged)
+    assert tags.tags == {"site.city": "Bern", "site.old": None, "rack": "7", "hot": "true"}
+    assert not tags.is_whole
+
+
+def test_the_tags_of_a_twin_that_was_read_are_whole() -> None:
+    tags = read_tags({"version": 9, "tags": {"site": "x"}}, device_id="d", hub="h", event_id="look", at=NOON)
+    assert (tags.twin_version, tags.tags, tags.is_whole) == (9, {"site": "x"}, True)
 
 
 def test_telemetry_is_none_of_our_business() -> None:

@@ -102,7 +102,7 @@ async def test_a_certificate_is_recorded_with_its_deadline_expiry_and_history_in
     world.table.faults = [None, DOWN]  # the second commit would be the outbox's confirmation
     await world.recording.record_hub_events([twin_event({"certificate": claim()})])
     assert world.table.commits == 1
-    assert sorted(rows_of(world)) == ["device", "due", "expires", "history"]
+    assert sorted(rows_of(world)) == ["audit", "device", "due", "expires", "history"]
     assert (await world.record()).state is State.VALID
 
 
@@ -211,7 +211,7 @@ def _tagged(record: DeviceRecord | None):
 
 async def test_a_batch_of_many_devices_is_written_in_few_transactions(world: World) -> None:
     await world.issue(*(f"dev-{n}" for n in range(100)))
-    assert world.table.commits <= 4 * 5 + 4 * 2  # 4 rows a device, then the outbox's confirmation
+    assert world.table.commits <= 4 * 6 + 4 * 2  # 5 rows a device, then the outbox's confirmation
     assert len(world.table.keys("device!")) == 100
 
 
