@@ -82,29 +82,30 @@ class AzureTable:
                 if count == limit:
                     return
 
-    async def commit(self, partition: str, writes: Sequence[Write]) -> None:
+    async def commit(self, partition: str, writes: Sequence[Write]) -> dict[str, str]:
         """All of the writes (1 to 100, distinct keys) or none, as one entity-group transaction.
 
-        Raises: Conflict.
+        The new ETags of what was written, by key. Raises: Conflict.
         """
         client = await self._ready()
         remaining = list(writes)
         while remaining:
-            absent = await self._submit(client, partition, remaining)
-            if absent is None:
-                return
+            outcome = await self._submit(client, partition, remaining)
+            if not isinstance(outcome, int):
+                return outcome
             # Storage fails the whole transaction over a delete of what is gone already: leave that one out.
-            remaining.pop(absent)
+            remaining.pop(outcome)
+        return {}
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
 
-    async def _submit(self, client: TableClient, partition: str, writes: Sequence[Write]) -> int | None:
-        """Commits; answers the place of a delete that found no row, where one kept the rest from being written."""
+    async def _submit(self, client: TableClient, partition: str, writes: Sequence[Write]) -> dict[str, str] | int:
+        """Commits; answers the ETags, or the place of a delete that found no row and kept the rest unwritten."""
         with faults(SERVICE):
             try:
-                await client.submit_transaction([_operation(partition, write) for write in writes])
+                answers = await client.submit_transaction([_operation(partition, write) for write in writes])
             except TableTransactionError as problem:
                 index = int(problem.index)
                 write = writes[index]
@@ -113,7 +114,7 @@ class AzureTable:
                 if _lost_race(write, problem):
                     raise Conflict(f"row {partition}/{write.row.key} has changed") from problem
                 raise
-        return None
+        return {w.row.key: str(a["etag"]) for w, a in zip(writes, answers, strict=True) if w.kind != "delete"}
 
     async def _bounded_get(self, partition: str, key: str) -> Row | None:
         async with self._reads:

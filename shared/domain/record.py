@@ -153,8 +153,9 @@ class DeviceRecord:
     incarnation: counts the lives of the device id; version: the reported `$version` that the record knows, in this
     incarnation; twin_updated_at: the service's own time of that version; twin_version: the whole twin's, by which
     changes of tags are ordered. expects_certificate: its enrollment carries a credential policy. alerted: levels
-    already told for this certificate. pending: alerts that Event Grid has not taken yet; dispatch_by: when the outbox is sent again
-    unless it was confirmed. look_at: when the twin shall be read. next_deadline: when the device must be decided on.
+    already told for this certificate. pending: alerts that Event Grid has not taken yet; dispatch_by: when the outbox
+    is sent again unless it was confirmed. look_at: when the twin shall be read. next_deadline: when the device must
+    be decided on.
     """
 
     device_id: str

@@ -18,6 +18,7 @@ from shared.domain.record import Actor, BlockState, DeviceRecord
 from shared.errors import Conflict, InfrastructureFault, NotFound
 from shared.services.outbox import Outbox
 from shared.services.ports import Block, Hub, Identity, Provisioning
+from shared.services.rows import Stored
 from shared.services.store import FleetStore
 
 _log = logging.getLogger(__name__)
@@ -55,11 +56,11 @@ class Containment:
         known = await self._store.load(device_id)
         newcomer = None if known else await self._newcomer(device_id)
         now = self._clock.now()
-        changes = await self._store.update(
+        written = await self._store.update(
             [device_id],
             lambda _, record: containing.requested(record or _known(newcomer), actor, reason, onboarding_pem, now),
         )
-        await self._outbox.dispatch([change.after for change in changes])
+        await self._outbox.dispatch(written)
         stored = await self._store.load(device_id)
         return stored.record if stored else _known(newcomer)
 
@@ -74,12 +75,12 @@ class Containment:
             step = next_step(containment) if containment else Step.DONE
             if step is Step.DONE:
                 return
-            record = await self._take(step, stored.record)
+            looked = await self._take(step, stored.record)
             if step is Step.VERIFY:
-                await self._outbox.dispatch([record])
+                await self._outbox.dispatch(looked)
                 return
 
-    async def _take(self, step: Step, record: DeviceRecord) -> DeviceRecord:
+    async def _take(self, step: Step, record: DeviceRecord) -> list[Stored]:
         """One step, and its progress stored."""
         _log.info("containment of %s: %s", record.device_id, step)
         now = self._clock.now
@@ -130,12 +131,11 @@ class Containment:
         matches = attestation == "symmetricKey" or not block.created
         return block, BlockState.BLOCKED if matches else BlockState.BLOCKED_UNVERIFIED
 
-    async def _progress(self, record: DeviceRecord, step: Any) -> DeviceRecord:
+    async def _progress(self, record: DeviceRecord, step: Any) -> list[Stored]:
         def reducer(_: str, current: DeviceRecord | None) -> Reduction | None:
             return step(current) if current and current.containment else None
 
-        changes = await self._store.update([record.device_id], reducer)
-        return changes[-1].after if changes else record
+        return await self._store.update([record.device_id], reducer)
 
     async def _newcomer(self, device_id: str) -> DeviceRecord:
         """A record for a device that the hub knows and we do not: it too can be shut out."""

@@ -85,7 +85,7 @@ class Deadlines:
         written = await self._store.write(
             changes
         )  # who met another's write keeps its deadline, and the next tick has it
-        await self._outbox.dispatch([change.after for change in written], delays)
+        await self._outbox.dispatch(written, delays)
         return outcome
 
     async def _evaluated(

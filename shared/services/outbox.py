@@ -15,6 +15,7 @@ from shared.domain.changes import Reduction
 from shared.domain.record import DeviceRecord
 from shared.errors import InfrastructureFault
 from shared.services.ports import Alerts, WorkQueue
+from shared.services.rows import Stored
 from shared.services.store import FleetStore
 
 _log = logging.getLogger(__name__)
@@ -29,17 +30,17 @@ class Outbox:
         self._commands = commands
         self._containment = containment
 
-    async def dispatch(self, records: Sequence[DeviceRecord], delays: Mapping[str, timedelta] | None = None) -> None:
-        """Sends and confirms. `delays` holds commands back, by device id.
+    async def dispatch(self, written: Sequence[Stored], delays: Mapping[str, timedelta] | None = None) -> None:
+        """Sends and confirms what was just written. `delays` holds commands back, by device id.
 
         A service that fails delays what is pending until its deadline; nothing is lost, so nothing is raised.
         """
-        outgoing = {r.device_id: r for r in records if r.dispatch_by is not None}
+        outgoing = {s.record.device_id: s for s in written if s.record.dispatch_by is not None}
         if not outgoing:
             return
         try:
-            await self._send(list(outgoing.values()), delays or {})
-            await self._store.update(outgoing, lambda d, record: _confirm(record, outgoing[d]))
+            await self._send([s.record for s in outgoing.values()], delays or {})
+            await self._store.update(outgoing, lambda d, record: _confirm(record, outgoing[d].record), outgoing)
         except InfrastructureFault as fault:
             _log.warning("outbox of %d devices waits for its deadline: %s", len(outgoing), fault)
 

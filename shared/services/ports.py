@@ -51,8 +51,11 @@ class Table(Protocol):
     def scan(self, partition: str, low: str, high: str, limit: int | None = None) -> AsyncIterator[Row]:
         """The rows with low <= key < high in the order of their keys, at most `limit`; pages are fetched as needed."""
 
-    async def commit(self, partition: str, writes: Sequence[Write]) -> None:
-        """All of the writes (1 to 100, distinct keys) or none. Raises: Conflict."""
+    async def commit(self, partition: str, writes: Sequence[Write]) -> Mapping[str, str]:
+        """All of the writes (1 to 100, distinct keys) or none. The new ETags of what was written, by key.
+
+        Raises: Conflict.
+        """
 
 
 class Alerts(Protocol):

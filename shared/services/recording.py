@@ -97,11 +97,11 @@ class Recording:
         for item in clear:
             if item is not None:
                 by_device[item[1].device_id].append(item)
-        changes = await self._store.update(by_device, lambda d, r: self._reduced(by_device[d], r, rejected))
+        written = await self._store.update(by_device, lambda d, r: self._reduced(by_device[d], r, rejected))
         for envelope, reason in rejected.values():
             _log.warning("dead letter %s: %s", envelope.event_id, reason)
             await self._dead_letters.keep(envelope, reason)
-        await self._outbox.dispatch([change.after for change in changes])
+        await self._outbox.dispatch(written)
 
     async def _resolved(self, heard: Heard, rejected: dict[str, tuple[Envelope, str]]) -> Heard | None:
         """The event, with a patch that is unclear alone replaced by the twin as it stands now."""

@@ -41,7 +41,7 @@ def stored(row: Row) -> Stored:
 
 
 def writes(partition: str, change: Change) -> list[Write]:
-    """The rows of one change, for one transaction: the record, its deadline, its expiry, its history and the audit's."""
+    """The rows of one change, for one transaction: record, deadline, expiry, history and the audit's copy of it."""
     return [
         _record_write(partition, change),
         *_due_writes(partition, change),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Final
@@ -62,25 +62,28 @@ class FleetStore:
         records = [stored(row) for answer in answers for row in answer.values()]
         return {s.record.device_id: s for s in records}
 
-    async def update(self, device_ids: Iterable[str], reducer: Reducer) -> list[Change]:
+    async def update(
+        self, device_ids: Iterable[str], reducer: Reducer, known: Mapping[str, Stored] | None = None
+    ) -> list[Stored]:
         """Reads, reduces and writes each record; who meets another's write reads again. Returns what was written.
 
-        The reducer may be called several times for a device; None from it leaves the record as it is.
-        Raises: InfrastructureFault where others keep writing.
+        known: the records as they were a moment ago, which spares the first read. The reducer may be called several
+        times for a device; None from it leaves the record as it is. Raises: InfrastructureFault where others keep
+        writing.
         """
-        written: list[Change] = []
+        written: list[Stored] = []
         wanted = set(device_ids)
         for attempt in range(TRIES):
-            known = await self.load_many(wanted)
+            known = known if known is not None and attempt == 0 else await self.load_many(wanted)
             changes = [c for d in sorted(wanted) if (c := _change(d, known.get(d), reducer)) is not None]
             done = await self.write(changes, together=attempt < 2)
             written.extend(done)
-            wanted = {c.after.device_id for c in changes} - {c.after.device_id for c in done}
+            wanted = {c.after.device_id for c in changes} - {s.record.device_id for s in done}
             if not wanted:
                 return written
         raise InfrastructureFault("table", f"{len(wanted)} records kept changing")
 
-    async def write(self, changes: Sequence[Change], *, together: bool = True) -> list[Change]:
+    async def write(self, changes: Sequence[Change], *, together: bool = True) -> list[Stored]:
         """Writes whole devices, many a transaction where `together`. Returns those that met no other's write."""
         groups: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
@@ -89,12 +92,12 @@ class FleetStore:
         outcomes = await asyncio.gather(*(self._commit(partition, batch) for partition, batch in batches))
         return list(chain.from_iterable(outcomes))
 
-    async def _commit(self, partition: str, batch: list[tuple[Change, list[Write]]]) -> list[Change]:
+    async def _commit(self, partition: str, batch: list[tuple[Change, list[Write]]]) -> list[Stored]:
         try:
-            await self._table.commit(partition, [write for _, operations in batch for write in operations])
+            etags = await self._table.commit(partition, [write for _, operations in batch for write in operations])
         except Conflict:
             return []
-        return [change for change, _ in batch]
+        return [Stored(change.after, etags[keys.device_key(change.after.device_id)]) for change, _ in batch]
 
     async def due(self, partition: str, now: datetime, limit: int) -> list[str]:
         """The devices of a shard whose deadline has come, the longest overdue first."""

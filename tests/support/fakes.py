@@ -37,6 +37,7 @@ class FakeTable:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     faults: list[Exception | None] = field(default_factory=list)
     commits: int = 0
+    reads: int = 0
     before_commit: Any = None
     _etags: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -44,6 +45,7 @@ class FakeTable:
         return self.rows.get((partition, key))
 
     async def get_many(self, partition: str, keys: Sequence[str]) -> dict[str, Row]:
+        self.reads += len(keys)
         return {key: row for key in keys if (row := self.rows.get((partition, key)))}
 
     async def scan(self, partition: str, low: str, high: str, limit: int | None = None) -> AsyncIterator[Row]:
@@ -51,7 +53,7 @@ class FakeTable:
         for key in found[:limit]:
             yield self.rows[partition, key]
 
-    async def commit(self, partition: str, writes: Sequence[Write]) -> None:
+    async def commit(self, partition: str, writes: Sequence[Write]) -> dict[str, str]:
         assert 1 <= len(writes) <= 100
         assert len({w.row.key for w in writes}) == len(writes), "a transaction touches a row once"
         if self.before_commit:
@@ -68,6 +70,7 @@ class FakeTable:
                 self.rows.pop(place, None)
             else:
                 self.rows[place] = replace(write.row, etag=f'W/"{next(self._etags)}"')
+        return {w.row.key: str(self.rows[w.row.partition, w.row.key].etag) for w in writes if w.kind != "delete"}
 
     def _check(self, write: Write) -> None:
         present = self.rows.get((write.row.partition, write.row.key))

@@ -24,7 +24,7 @@ from support.fakes import (
 
 from shared.contracts import AlertType
 from shared.domain import reasons
-from shared.domain.changes import Policies
+from shared.domain.changes import Policies, Reduction
 from shared.domain.envelope import Envelope
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, BlockState, DeviceRecord, State
@@ -104,6 +104,25 @@ async def test_a_certificate_is_recorded_with_its_deadline_expiry_and_history_in
     assert world.table.commits == 1
     assert sorted(rows_of(world)) == ["audit", "device", "due", "expires", "history"]
     assert (await world.record()).state is State.VALID
+
+
+async def test_the_outbox_confirms_what_was_just_written_without_reading_it_again(world: World) -> None:
+    await world.issue("dev-1", "dev-2")
+    assert world.table.reads == 2
+    assert [(await world.record(d)).pending for d in ("dev-1", "dev-2")] == [(), ()]
+
+
+async def test_the_outbox_reads_again_what_somebody_changed_while_it_sent(world: World) -> None:
+    async def meddle() -> None:
+        await world.store.update(["dev-1"], lambda _, r: r and Reduction(replace(r, tags={"site": "a"})))
+
+    async def between() -> None:
+        world.table.before_commit = meddle
+
+    world.table.before_commit = between  # the first commit records, and before the second another writes
+    await world.issue("dev-1")
+    record = await world.record()
+    assert (record.pending, record.dispatch_by, record.tags) == ((), None, {"site": "a"})
 
 
 async def test_an_alert_leaves_once_and_is_confirmed(world: World) -> None:
