@@ -21,4 +21,5 @@ async def sweep_deadlines(timer: func.TimerRequest) -> None:
     outcome = await services.deadlines.sweep()
     telemetry.sweep_examined().add(outcome.examined)
     telemetry.sweep_lag().record(outcome.worst_lag.total_seconds())
-    _log.info("swept, past due %s: %s", timer.past_due, outcome)
+    if outcome.examined or timer.past_due:  # a tick with nothing due is no news
+        _log.info("swept, past due %s: %s", timer.past_due, outcome)

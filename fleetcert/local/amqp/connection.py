@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._step: Callable[[], bool] = self._read_first_header
         self._sessions: dict[int, Session] = {}
         self._opened = False
-        self._closed = False
+        self._closed = True  # until it is made
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._peer_idle_seconds: float | None = None
@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         """The socket is open."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._last_received = self._last_sent = self._loop.time()
         self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)

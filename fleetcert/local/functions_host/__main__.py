@@ -69,4 +69,10 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # An app has no say in its worker's end, in Azure neither. Links that it left open (uamqp's live in C) fail noisily
+    # where the interpreter takes itself apart, so it does not.
+    exit_code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import azure_functions_runtime as runtime
 
 _FORMAT = "%(asctime)s %(levelname)-7s [%(function)s %(invocation)s] %(name)s: %(message)s"
-_LOUD_BELOW_WARNING = ("azure", "aiohttp.access")
+_LOUD_BELOW_WARNING = ("azure", "uamqp", "aiohttp.access")
 
 
 class InvocationLabels(logging.Filter):
