@@ -157,6 +157,7 @@ class AlertType:
     CERTIFICATE_RENEWAL_OVERDUE: Final = "Fleetcert.Certificate.RenewalOverdue"
     CERTIFICATE_EXPIRED: Final = "Fleetcert.Certificate.Expired"
     CERTIFICATE_EVIDENCE_MISMATCH: Final = "Fleetcert.Certificate.EvidenceMismatch"
+    CERTIFICATE_ISSUANCE_UNCONFIRMED: Final = "Fleetcert.Certificate.IssuanceUnconfirmed"
     DEVICE_DISABLED: Final = "Fleetcert.Device.Disabled"
     DEVICE_CONTAINMENT_UNVERIFIED: Final = "Fleetcert.Device.ContainmentUnverified"
     DEVICE_BLOCKED_REGISTRATION_ATTEMPT: Final = "Fleetcert.Device.BlockedRegistrationAttempt"

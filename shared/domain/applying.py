@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain import reasons
+from shared.domain import escalating, reasons
 from shared.domain.changes import Reduction
 from shared.domain.deciding import Action, Decision
 from shared.domain.history import HistoryEntry
 from shared.domain.record import DISPATCH_PATIENCE, Actor, DeviceRecord, RenewalRequest, State
 
-_LEVELS = {"warning": reasons.HISTORY_OVERDUE, "critical": reasons.HISTORY_OVERDUE, "expired": reasons.HISTORY_EXPIRED}
+_LEVELS = {
+    escalating.WARNING: reasons.HISTORY_OVERDUE,
+    escalating.CRITICAL: reasons.HISTORY_OVERDUE,
+    escalating.EXPIRED: reasons.HISTORY_EXPIRED,
+    escalating.UNCONFIRMED: reasons.HISTORY_UNCONFIRMED,
+}
 
 
 def apply(record: DeviceRecord, decision: Decision, now: datetime) -> Reduction:
@@ -43,13 +48,14 @@ def _entries(record: DeviceRecord, decision: Decision, now: datetime) -> list[Hi
             at=now,
             kind=reasons.HISTORY_COMMANDED,
             reason=request.reason if request else command.reason,
-            details={"attempt": str(command.attempt)},
+            details={"attempt": str(command.attempt), "state": decision.reason},
         )
         entries.append(replace(entry, actor=request.actor) if request else entry)
     identity = record.certificate.identity if record.certificate else ""
     entries.extend(
         HistoryEntry(event_id=f"{identity}/{level}", at=now, kind=_LEVELS[level], details={"level": level})
         for level in decision.alerted
+        if level in _LEVELS
     )
     return entries
 

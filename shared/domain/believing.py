@@ -6,10 +6,12 @@ heard of the certificate, and how long the issuing policy lets one live.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
@@ -35,10 +37,16 @@ def believe(claim: Claim, registration_id: str, first_seen: datetime, policy: Be
     Raises: BadEvent where the PEM is no certificate of this device.
     """
     if claim.pem is None:
+        if policy.require_pem:
+            raise BadEvent("certificate.pem is missing, and dates alone are not believed here (REQUIRE_PEM)")
         return _bounded(_reported(claim, first_seen), policy)
-    parsed = _parsed(_load(claim.pem, registration_id), first_seen)
+    certificate = _load(claim.pem, registration_id)
+    parsed = _parsed(certificate, first_seen)
+    if _is_signed_by_one_of(policy.issuers, certificate):
+        return Belief(replace(parsed, evidence=Evidence.VERIFIED), _contradiction(claim, parsed))
     bounded = _bounded(parsed, policy)
-    return replace(bounded, mismatch=bounded.mismatch or _contradiction(claim, parsed))
+    stranger = "no trusted issuing CA has signed the certificate" if policy.issuers else None
+    return replace(bounded, mismatch=bounded.mismatch or _contradiction(claim, parsed) or stranger)
 
 
 def merge(known: Certificate, heard: Certificate) -> Belief:
@@ -95,6 +103,22 @@ def _load(pem: str, registration_id: str) -> x509.Certificate:
     if [str(name.value).casefold() for name in names] != [registration_id.casefold()]:
         raise BadEvent("certificate.pem names another device")
     return certificate
+
+
+def _is_signed_by_one_of(issuers: Iterable[x509.Certificate], certificate: x509.Certificate) -> bool:
+    """Whether a trusted issuing CA signed it, within the CA's own validity. (Path length and name constraints are IoT
+    Hub's to check: it refuses the connection, and no claim about such a certificate would help a device.)"""
+    return any(_has_signed(issuer, certificate) for issuer in issuers)
+
+
+def _has_signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    if certificate.not_valid_before_utc < issuer.not_valid_before_utc:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, ValueError):  # another name, another algorithm, a forged signature
+        return False
+    return True
 
 
 def _parsed(certificate: x509.Certificate, first_seen: datetime) -> Certificate:

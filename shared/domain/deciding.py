@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from shared.contracts import AlertType
 from shared.domain import reasons
-from shared.domain.alerts import Alert, device_alert
-from shared.domain.changes import describe
+from shared.domain.alerts import Alert
+from shared.domain.circumstances import Circumstances
+from shared.domain.escalating import escalate
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Certificate, Command, DeviceRecord, Evidence, State
 
@@ -46,24 +46,46 @@ class Decision:
     alerted: tuple[str, ...] = ()
 
 
-type Rule = Callable[[DeviceRecord, datetime, RenewalPolicy], Decision | None]
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A device at one moment, and the rules it is measured by."""
+
+    record: DeviceRecord
+    now: datetime
+    policy: RenewalPolicy
+    circumstances: Circumstances
+
+    @property
+    def certificate(self) -> Certificate:
+        """The certificate, which the first rules have made sure of."""
+        if self.record.certificate is None:
+            raise ValueError(f"{self.record.device_id}: the rules above speak for devices without a certificate")
+        return self.record.certificate
 
 
-def decide(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision:
+type Rule = Callable[[Situation], Decision | None]
+
+
+def decide(
+    record: DeviceRecord, now: datetime, policy: RenewalPolicy, circumstances: Circumstances | None = None
+) -> Decision:
     """What is to be done about the device now. Escalations are told whatever the rules decide."""
-    decision = next(d for rule in RULES if (d := rule(record, now, policy)) is not None)
-    return _escalated(record, decision, now, policy)
+    situation = Situation(record, now, policy, circumstances or Circumstances())
+    decision = next(d for rule in RULES if (d := rule(situation)) is not None)
+    return _escalated(decision, situation)
 
 
-def retired_devices_rest(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
+def retired_devices_rest(situation: Situation) -> Decision | None:
     """The hub has no such identity any more."""
+    record = situation.record
     if record.state is not State.RETIRED:
         return None
     return Decision(state=State.RETIRED, reason=record.reason, next_deadline=None)
 
 
-def an_unconfirmed_dispatch_is_repeated(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
+def an_unconfirmed_dispatch_is_repeated(situation: Situation) -> Decision | None:
     """The outbox was written and nobody confirmed that it left: the same ids go out again."""
+    record, now = situation.record, situation.now
     if record.dispatch_by is None or record.dispatch_by > now:
         return None
     return Decision(
@@ -75,8 +97,9 @@ def an_unconfirmed_dispatch_is_repeated(record: DeviceRecord, now: datetime, pol
     )
 
 
-def contained_devices_are_left_alone(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
+def contained_devices_are_left_alone(situation: Situation) -> Decision | None:
     """A device that is shut out is not asked to renew; its containment goes on until it is verified."""
+    record, now = situation.record, situation.now
     if record.containment is None:
         return None
     if record.containment.is_verified:
@@ -89,8 +112,9 @@ def contained_devices_are_left_alone(record: DeviceRecord, now: datetime, policy
     )
 
 
-def an_early_look_is_taken(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
+def an_early_look_is_taken(situation: Situation) -> Decision | None:
     """The device registered and said nothing since, or was never heard: its twin may know."""
+    record, now = situation.record, situation.now
     never_heard = record.certificate is None
     if not never_heard and (record.look_at is None or record.look_at > now):
         return None
@@ -103,16 +127,25 @@ def an_early_look_is_taken(record: DeviceRecord, now: datetime, policy: RenewalP
     )
 
 
-def expired_devices_need_provisioning(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
+def expired_devices_need_provisioning(situation: Situation) -> Decision | None:
     """IoT Hub refuses an expired certificate, so no command can arrive: the device must come back through DPS."""
-    certificate = _known(record)
+    now = situation.now
+    certificate = situation.certificate
     if now < certificate.valid_until:
         return None
     return Decision(state=State.EXPIRED, reason=reasons.CERTIFICATE_EXPIRED, next_deadline=now + DAILY)
 
 
-def a_command_in_flight_gets_its_time(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
+def a_revoked_issuer_needs_provisioning(situation: Situation) -> Decision | None:
+    """IoT Hub trusts the issuing CA no more: the device is off line, and comes back through DPS like an expired one."""
+    if not situation.circumstances.has_revoked(situation.certificate):
+        return None
+    return Decision(state=State.EXPIRED, reason=reasons.ISSUER_REVOKED, next_deadline=situation.now + DAILY)
+
+
+def a_command_in_flight_gets_its_time(situation: Situation) -> Decision | None:
     """One command at a time per certificate: its answer is waited for, and silence is an answer when patience ends."""
+    record, now = situation.record, situation.now
     if record.command is None or record.command.patience_until <= now:
         return None
     return Decision(
@@ -123,25 +156,33 @@ def a_command_in_flight_gets_its_time(record: DeviceRecord, now: datetime, polic
     )
 
 
-def an_operators_request_goes_first(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
+def an_operators_request_goes_first(situation: Situation) -> Decision | None:
     """Somebody asked for this device to be renewed now."""
+    record = situation.record
     if record.renewal_request is None:
         return None
-    return _send_command(record, now, policy, reasons.REQUESTED)
+    return _send_command(situation, reasons.REQUESTED)
 
 
-def the_window_is_open(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Decision | None:
-    """The certificate has come into its renewal window, at this device's own place in it."""
-    if now < policy.due_at(_known(record), record.device_id):
+def a_rotated_issuer_is_left_behind(situation: Situation) -> Decision | None:
+    """The issuing CA was replaced: its certificates are renewed while they are still trusted, at the fleet's pace."""
+    if not situation.circumstances.has_rotated(situation.certificate):
         return None
-    return _send_command(record, now, policy, reasons.WINDOW_OPEN)
+    return _when_allowed(situation, reasons.ISSUER_ROTATED)
 
 
-def a_current_certificate_waits_for_its_window(
-    record: DeviceRecord, now: datetime, policy: RenewalPolicy
-) -> Decision | None:
+def the_window_is_open(situation: Situation) -> Decision | None:
+    """The certificate has come into its renewal window, at this device's own place in it."""
+    record, now, policy = situation.record, situation.now, situation.policy
+    if now < policy.due_at(situation.certificate, record.device_id):
+        return None
+    return _when_allowed(situation, reasons.WINDOW_OPEN)
+
+
+def a_current_certificate_waits_for_its_window(situation: Situation) -> Decision | None:
     """Nothing to do yet."""
-    certificate = _known(record)
+    record, policy = situation.record, situation.policy
+    certificate = situation.certificate
     provisional = certificate.evidence is Evidence.INFERRED
     return Decision(
         state=State.PROVISIONAL if provisional else State.VALID,
@@ -156,8 +197,10 @@ RULES: Final[tuple[Rule, ...]] = (
     contained_devices_are_left_alone,
     an_early_look_is_taken,
     expired_devices_need_provisioning,
+    a_revoked_issuer_needs_provisioning,
     a_command_in_flight_gets_its_time,
     an_operators_request_goes_first,
+    a_rotated_issuer_is_left_behind,
     the_window_is_open,
     a_current_certificate_waits_for_its_window,
 )
@@ -168,8 +211,27 @@ def command_id(device_id: str, certificate: Certificate, attempt: int) -> str:
     return str(uuid.uuid5(_COMMANDS, f"{device_id}\n{certificate.identity}\n{attempt}"))
 
 
-def _send_command(record: DeviceRecord, now: datetime, policy: RenewalPolicy, reason: str) -> Decision:
-    certificate = _known(record)
+def _when_allowed(situation: Situation, reason: str) -> Decision:
+    """Sends now, unless a pause holds the device or no maintenance window is open; but never so late that it is lost.
+
+    A pause holds until the certificate is critical. Where no window opens before that, the command goes ahead at once.
+    """
+    now, circumstances = situation.now, situation.circumstances
+    critical = situation.policy.escalates_at(situation.certificate)
+    paused_until = circumstances.paused_until(situation.record, now)
+    if paused_until is not None and now < critical:
+        return Decision(state=State.DUE, reason=reasons.PAUSED, next_deadline=min(paused_until, critical))
+    opening = circumstances.next_opening(now)
+    if opening is not None and now < opening < critical:
+        return Decision(state=State.DUE, reason=reasons.WAITS_FOR_WINDOW, next_deadline=opening)
+    is_late = paused_until is not None or opening != now
+    decision = _send_command(situation, reason)
+    return replace(decision, reason=reasons.NO_TIME_TO_WAIT) if is_late else decision
+
+
+def _send_command(situation: Situation, reason: str) -> Decision:
+    record, now, policy = situation.record, situation.now, situation.policy
+    certificate = situation.certificate
     attempt = record.attempts + 1
     command = Command(
         id=command_id(record.device_id, certificate, attempt),
@@ -187,42 +249,22 @@ def _send_command(record: DeviceRecord, now: datetime, policy: RenewalPolicy, re
     )
 
 
-def _escalated(record: DeviceRecord, decision: Decision, now: datetime, policy: RenewalPolicy) -> Decision:
-    """The decision with the alerts that the certificate's end calls for, and no deadline beyond the next of them."""
-    certificate = record.certificate
-    if certificate is None or decision.state in (State.RETIRED, State.DISABLED):
+def _escalated(decision: Decision, situation: Situation) -> Decision:
+    """The decision with the alerts that are due now, and no deadline beyond the next of them."""
+    record, now = situation.record, situation.now
+    if record.certificate is None or decision.state in (State.RETIRED, State.DISABLED):
         return decision
-    steps = _escalations(certificate, policy)
-    passed = [(level, kind) for at, level, kind in steps if at <= now and level not in record.alerted]
-    ahead = [at for at, _, _ in steps if at > now]
+    escalation = escalate(record, now, situation.policy)
+    instants = [i for i in (escalation.next_instant, decision.next_deadline) if i is not None]
     return replace(
         decision,
-        state=_overdue(decision.state, certificate, now, policy),
-        next_deadline=min([*ahead, decision.next_deadline or certificate.valid_until]),
-        alerts=tuple(_escalation(record, certificate, level, kind, now) for level, kind in passed[-1:]),
-        alerted=tuple(level for level, _ in passed),
+        state=_overdue(decision.state, record.certificate, now, situation.policy),
+        next_deadline=min(instants, default=None),
+        alerts=escalation.alerts,
+        alerted=escalation.alerted,
     )
-
-
-def _escalations(certificate: Certificate, policy: RenewalPolicy) -> list[tuple[datetime, str, str]]:
-    return [
-        (policy.warns_at(certificate), "warning", AlertType.CERTIFICATE_RENEWAL_OVERDUE),
-        (policy.escalates_at(certificate), "critical", AlertType.CERTIFICATE_RENEWAL_OVERDUE),
-        (certificate.valid_until, "expired", AlertType.CERTIFICATE_EXPIRED),
-    ]
-
-
-def _escalation(record: DeviceRecord, certificate: Certificate, level: str, kind: str, now: datetime) -> Alert:
-    data = {**describe(certificate), "level": level, "attempts": str(record.attempts)}
-    return device_alert(kind, record.device_id, f"{certificate.identity}/{level}", now, data)
 
 
 def _overdue(state: State, certificate: Certificate, now: datetime, policy: RenewalPolicy) -> State:
     asked = (State.DISPATCHING, State.COMMANDED, State.DUE)
     return State.OVERDUE if state in asked and now >= policy.warns_at(certificate) else state
-
-
-def _known(record: DeviceRecord) -> Certificate:
-    if record.certificate is None:
-        raise ValueError(f"{record.device_id}: the rules above speak for devices without a certificate")
-    return record.certificate

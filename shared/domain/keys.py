@@ -108,6 +108,11 @@ def audit_range() -> tuple[str, str]:
     return AUDIT, f'{AUDIT[:-1]}"'
 
 
+def registration_key(registration_id: str) -> str:
+    """The row that leads from a registration id to a device id that differs; registration ids ignore case."""
+    return f"reg!{escape(registration_id.casefold())}"
+
+
 def setting_key(name: str) -> str:
     """A row that a fleet's table is configured by, in the partition `fleet`."""
     return f"setting!{escape(name)}"

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
+from cryptography import x509
+
 from shared.domain.record import Certificate
 
 MAX_COMMAND_LIFE: Final = timedelta(days=2)
@@ -22,12 +24,14 @@ class RenewalPolicy:
 
     window: the widest window before expiry. share: the largest part of the lifetime that a window may take.
     spread: the first part of the window over which devices are spread. command_ttl: how long a first command lives.
+    confirmation_grace: how long a registration may stay without a report of the certificate that it should have issued.
     """
 
     window: timedelta = timedelta(days=7)
     share: Fraction = Fraction(1, 3)
     spread: Fraction = Fraction(1, 4)
     command_ttl: timedelta = timedelta(hours=1)
+    confirmation_grace: timedelta = timedelta(hours=1)
 
     def window_of(self, certificate: Certificate) -> timedelta:
         """How long before its end this certificate wants renewal."""
@@ -69,11 +73,14 @@ class BeliefPolicy:
     """How far a device's word is taken.
 
     skew: how far its clock may be ahead of the service's. validity: the longest life that the issuing policy gives; a
-    claim without proof never reaches further than this from when it was first seen.
+    claim without proof never reaches further than this from when it was first seen. issuers: the issuing CAs that the
+    hub trusts; a certificate that one of them signed is verified. require_pem: dates alone are not believed.
     """
 
     skew: timedelta = timedelta(minutes=5)
     validity: timedelta = timedelta(days=30)
+    issuers: tuple[x509.Certificate, ...] = ()
+    require_pem: bool = False
 
 
 def _part(whole: timedelta, share: Fraction) -> timedelta:

@@ -19,10 +19,15 @@ CONTAINING: Final = "Containing"
 CONTAINED: Final = "Contained"
 IDENTITY_DELETED: Final = "IdentityDeleted"
 EVALUATION_FAILED: Final = "EvaluationFailed"
+PAUSED: Final = "Paused"
+WAITS_FOR_WINDOW: Final = "WaitsForMaintenanceWindow"
+ISSUER_REVOKED: Final = "IssuerRevoked"
 
 # why a device is asked to renew (these travel in the command)
 WINDOW_OPEN: Final = "windowOpen"
 REQUESTED: Final = "requested"
+ISSUER_ROTATED: Final = "issuerRotated"
+NO_TIME_TO_WAIT: Final = "noTimeToWait"
 
 # what the history says happened
 HISTORY_REGISTERED: Final = "registered"
@@ -44,4 +49,16 @@ HISTORY_HUB_DISABLED: Final = "hubIdentityDisabled"
 HISTORY_DPS_BLOCKED: Final = "registrationBlocked"
 HISTORY_DISCONNECTED: Final = "disconnectionVerified"
 HISTORY_REFUSED: Final = "registrationRefused"
+HISTORY_FOUND: Final = "foundInHub"
+HISTORY_RECONCILED: Final = "reconciled"
+HISTORY_REENABLED: Final = "reenabledElsewhere"
+HISTORY_UNCONFIRMED: Final = "issuanceUnconfirmed"
 HISTORY_EVALUATION_FAILED: Final = "evaluationFailed"
+
+# what became of a command that was sent, as IoT Hub's feedback tells
+COMMAND_DELIVERED: Final = "CommandDelivered"
+COMMAND_EXPIRED: Final = "CommandExpired"
+COMMAND_UNDELIVERABLE: Final = "CommandUndeliverable"
+COMMAND_REJECTED: Final = "CommandRejected"
+COMMAND_PURGED: Final = "CommandPurged"
+HISTORY_COMMAND_ANSWERED: Final = "commandAnswered"

@@ -152,7 +152,8 @@ class DeviceRecord:
 
     incarnation: counts the lives of the device id; version: the reported `$version` that the record knows, in this
     incarnation; twin_updated_at: the service's own time of that version; twin_version: the whole twin's, by which
-    changes of tags are ordered. expects_certificate: its enrollment carries a credential policy. alerted: levels
+    changes of tags are ordered. issues_certificates: whether its enrollment carries a
+    credential policy (None: not known). alerted: levels
     already told for this certificate. pending: alerts that Event Grid has not taken yet; dispatch_by: when the outbox
     is sent again unless it was confirmed. look_at: when the twin shall be read. next_deadline: when the device must
     be decided on.
@@ -171,7 +172,7 @@ class DeviceRecord:
     twin_updated_at: datetime | None = None
     twin_version: int = 0
     enrollment_group: str | None = None
-    expects_certificate: bool = False
+    issues_certificates: bool | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     certificate: Certificate | None = None
     onboarding: OnboardingCredential | None = None

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from shared.domain.changes import Policies, Reduction
+from shared.domain.escalating import escalate
 from shared.domain.events import (
     DeviceRegistered,
     DomainEvent,
@@ -34,7 +35,7 @@ def reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies) 
     Raises: BadEvent where the event's content cannot be believed at all.
     """
     reduction = _reduce(record, event, policies)
-    return reduction and replace(reduction, record=_with_a_deadline(reduction.record, event))
+    return reduction and replace(reduction, record=_with_a_deadline(reduction.record, event, policies))
 
 
 def _reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies) -> Reduction | None:
@@ -55,9 +56,15 @@ def _reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies)
             raise TypeError(f"{event!r} must be resolved by reading the twin before it is reduced")
 
 
-def _with_a_deadline(record: DeviceRecord, event: HeardEvent) -> DeviceRecord:
-    """A record without a deadline would never be looked at again: only the retired and the contained may rest."""
+def _with_a_deadline(record: DeviceRecord, event: HeardEvent, policies: Policies) -> DeviceRecord:
+    """A record without a deadline would never be looked at again: only the retired and the contained may rest.
+
+    No deadline lies beyond the next thing that operators must be told; what they must be told now is decided on now.
+    """
     rests = record.state is State.RETIRED or (record.containment is not None and record.containment.is_verified)
-    if rests or record.next_deadline is not None:
+    if rests:
         return record
-    return replace(record, next_deadline=event.enqueued_at + UNKNOWN_PATIENCE)
+    deadline = record.next_deadline or event.enqueued_at + UNKNOWN_PATIENCE
+    escalation = escalate(record, event.enqueued_at, policies.renewal)
+    tell_at = event.enqueued_at if escalation.alerts else escalation.next_instant
+    return replace(record, next_deadline=min(deadline, tell_at) if tell_at else deadline)

@@ -15,6 +15,7 @@ from shared.domain.believing import Belief, believe, merge
 from shared.domain.changes import Policies, Reduction, describe, entry_of, new_record, next_life, telling
 from shared.domain.events import Claim, HeardEvent, TwinReported
 from shared.domain.history import HistoryEntry
+from shared.domain.onboarding_watch import levels_that_outlive_a_certificate
 from shared.domain.record import Certificate, DeviceRecord, Evidence, OnboardingCredential, State
 
 
@@ -102,7 +103,7 @@ def _new_certificate(
         command=None,
         attempts=0,
         renewal_request=None,
-        alerted=(),
+        alerted=levels_that_outlive_a_certificate(record.alerted, record.onboarding),
     )
     if record.containment is None:
         changed = replace(

@@ -16,15 +16,28 @@ from shared.domain.envelope import Envelope
 
 DAY = timedelta(days=1)
 _CLIENT = LeafProfile([ExtendedKeyUsageOID.CLIENT_AUTH])
-_CA = CertificateAuthority.create_root(
-    "issuing CA", ec.generate_private_key(ec.SECP384R1()), not_before=NOON - 900 * DAY, not_after=NOON + 900 * DAY
-)
 
 
-def device_pem(common_name: str, valid_from: datetime = NOON, lifetime: timedelta = 30 * DAY) -> str:
+def _issuing_ca() -> CertificateAuthority:
+    key = ec.generate_private_key(ec.SECP384R1())
+    return CertificateAuthority.create_root("issuing CA", key, not_before=NOON - 900 * DAY, not_after=NOON + 900 * DAY)
+
+
+_CA = _issuing_ca()
+ISSUER = _CA.certificate
+STRANGER = _issuing_ca()
+"""A CA of the same name that nobody trusts."""
+
+
+def device_pem(
+    common_name: str,
+    valid_from: datetime = NOON,
+    lifetime: timedelta = 30 * DAY,
+    issuer: CertificateAuthority = _CA,
+) -> str:
     """An operational certificate for tests, as PEM."""
     key = ec.generate_private_key(ec.SECP384R1())
-    leaf = _CA.issue_leaf(
+    leaf = issuer.issue_leaf(
         common_name, key.public_key(), _CLIENT, not_before=valid_from, not_after=valid_from + lifetime
     )
     return pem_chain([leaf]).decode()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.events import DAY, device_pem
+from support.events import DAY, ISSUER, STRANGER, device_pem
 from support.fakes import NOON
 
 from shared.domain.believing import believe, merge
@@ -80,6 +80,34 @@ def test_no_claim_reaches_beyond_what_the_policy_could_have_issued(start: int, l
     except BadEvent:
         return
     assert believed.valid_from < believed.valid_until <= NOON + POLICY.validity + POLICY.skew
+
+
+VERIFYING = BeliefPolicy(validity=30 * DAY, issuers=(ISSUER,))
+
+
+def test_a_certificate_of_a_trusted_issuer_is_verified_and_needs_no_bound() -> None:
+    pem = device_pem("dev-1", lifetime=80 * DAY)
+    belief = believe(claim(lifetime=80 * DAY, pem=pem, thumbprint=None), "dev-1", NOON, VERIFYING)
+    assert (belief.certificate.evidence, belief.mismatch) == (Evidence.VERIFIED, None)
+    assert belief.certificate.valid_until == NOON + 80 * DAY
+
+
+def test_a_certificate_of_a_stranger_is_no_more_than_parsed_and_told() -> None:
+    pem = device_pem("dev-1", issuer=STRANGER)
+    belief = believe(claim(pem=pem, thumbprint=None), "dev-1", NOON, VERIFYING)
+    assert belief.certificate.evidence is Evidence.PARSED
+    assert belief.mismatch == "no trusted issuing CA has signed the certificate"
+
+
+def test_a_forger_who_takes_the_issuers_name_is_no_issuer() -> None:
+    assert STRANGER.certificate.subject == ISSUER.subject
+    belief = believe(claim(pem=device_pem("dev-1", issuer=STRANGER)), "dev-1", NOON, VERIFYING)
+    assert belief.certificate.evidence is Evidence.PARSED
+
+
+def test_dates_alone_can_be_refused() -> None:
+    with pytest.raises(BadEvent, match="REQUIRE_PEM"):
+        believe(claim(), "dev-1", NOON, BeliefPolicy(require_pem=True))
 
 
 def test_stronger_evidence_replaces_weaker_and_the_first_sight_stays() -> None:

@@ -258,3 +258,13 @@ def test_any_order_and_repetition_of_reports_ends_in_one_record(extra: list[int]
         straight.next_deadline,
     )
     assert (record.state, record.command) == (straight.state, straight.command)
+
+
+def test_an_onboarding_credential_near_its_end_is_decided_on_at_once_and_told_once_over_renewals() -> None:
+    onboarding = {"thumbprint": "cc", "validUntil": "2026-12-01T00:00:00Z", "pem": None}
+    record = known(twin_event({"certificate": claim(), "onboarding": onboarding}))
+    assert record.next_deadline == NOON
+    told = replace(record, alerted=("onboarding/cc/30d", "warning"))
+    renewed = after([reported(3, "bb", at=NOON + DAY)], told)
+    assert renewed is not None
+    assert renewed.alerted == ("onboarding/cc/30d",)
