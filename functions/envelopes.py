@@ -9,6 +9,7 @@ from typing import Any, Final
 import azure.functions as func
 
 from shared.domain.envelope import Envelope
+from shared.domain.replays import as_first_sent
 
 _UNKNOWN: Final[datetime] = datetime.min.replace(tzinfo=UTC)
 
@@ -25,14 +26,16 @@ def envelopes(events: Sequence[func.EventHubEvent], hub: str) -> list[Envelope]:
     properties = metadata.get("PropertiesArray") or []
     system = metadata.get("SystemPropertiesArray") or []
     return [
-        Envelope(
-            hub=hub,
-            partition=partition,
-            sequence_number=int(event.sequence_number or 0),
-            enqueued_at=_aware(event.enqueued_time),
-            body=event.get_body(),
-            properties=_at(properties, place),
-            system=_at(system, place),
+        as_first_sent(
+            Envelope(
+                hub=hub,
+                partition=partition,
+                sequence_number=int(event.sequence_number or 0),
+                enqueued_at=_aware(event.enqueued_time),
+                body=event.get_body(),
+                properties=_at(properties, place),
+                system=_at(system, place),
+            )
         )
         for place, event in enumerate(events)
     ]

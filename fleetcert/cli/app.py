@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fleetcert.cli import device, fleet, local, onboard
+from fleetcert.cli import audit, backup, dead_letters, device, fleet, local, onboard, reconcile
 from fleetcert.cli.package import build_package
 from shared.errors import FleetcertError
 
@@ -23,6 +23,11 @@ app.add_typer(local.app, name="local")
 app.add_typer(onboard.app, name="onboard")
 app.add_typer(device.app, name="device")
 app.add_typer(fleet.app, name="fleet")
+app.add_typer(audit.app, name="audit")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(backup.backup)
+app.command()(backup.restore)
+app.add_typer(reconcile.app, name="reconcile")
 
 
 @app.command()
