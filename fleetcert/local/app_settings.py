@@ -13,14 +13,29 @@ from fleetcert.local.endpoints import ConnectionStrings, Endpoints
 from fleetcert.local.services import LocalServices
 
 QUEUES: Final[Mapping[str, str]] = {"RENEWAL_COMMANDS": "renewal-commands", "CONTAINMENT": "containment"}
-CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters"}
+CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit"}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 
 _FIXED: Final[Mapping[str, str]] = {
     "IOT_EVENTS": names.IOT_EVENTS,
     "DPS_EVENTS": names.DPS_EVENTS,
+    "CONNECTION_EVENTS": names.CONNECTION_EVENTS,
     "EVENTS_CONSUMER_GROUP": names.CONSUMER_GROUP,
     "SWEEP_SCHEDULE": "*/2 * * * * *",
+    "FEEDBACK_SCHEDULE": "*/3 * * * * *",
+    "FEEDBACK": "on",
+    "CONNECTION_STATE": "contained",
+    "CONNECTION_LOOK_INTERVAL": "PT1S",
+    "ISSUERS_SCHEDULE": "*/10 * * * * *",
+    "ROTATION_SCHEDULE": "*/10 * * * * *",
+    "STRANGERS_SCHEDULE": "0 * * * * *",
+    "HEALTH_SCHEDULE": "*/10 * * * * *",
+    "SNAPSHOT_SCHEDULE": "*/5 * * * * *",
+    "SNAPSHOT_INTERVAL": "PT10S",
+    "DIGEST_ABOVE": "100",  # no batch of events holds more: the demo counts the alerts of each device
+    "AUDIT_SCHEDULE": "*/5 * * * * *",
+    "PRUNE_SCHEDULE": "0 * * * * *",
+    "RECONCILE_SCHEDULE": "*/2 * * * * *",
     "IOTHUB_RESOURCE_ID": names.HUB_RESOURCE_ID,
     "RENEWAL_WINDOW": "P7D",
     "RENEWAL_SHARE": "1/3",
@@ -28,7 +43,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "CLOCK_SKEW": "PT5M",
     "C2D_SHARE": "0.5",
     "CONTAINMENT_LOOK_INTERVAL": "PT5S",  # five minutes in Azure, which outlast a demo's certificate
-    "SHARDS": "32",
+    "SHARDS": "16",
     "FLEETCERT_TENANT_ID": TENANT_ID,
 }
 
@@ -46,11 +61,15 @@ def app_settings(
         "FleetStorage": storage,
         "IotEvents": event_hubs,
         "DpsEvents": event_hubs,
+        "ConnectionEvents": event_hubs,
         "IOTHUB_HOSTNAME": endpoints.hub,
         "DPS_SERVICE_HOSTNAME": endpoints.dps,
+        "ARM_ENDPOINT": endpoints.arm,
+        "DPS_RESOURCE_ID": names.DPS_RESOURCE_ID,
         "EVENTGRID_TOPIC_ENDPOINT": endpoints.event_grid,
         "POLICY_VALIDITY": f"PT{int(config.validity.total_seconds())}S",
         "C2D_PER_MINUTE": "100" if config.throttled else "1000",  # one unit of S1, or ten
+        "RECONCILE_QUERIES_PER_MINUTE": "20" if config.throttled else "200",
     }
     return {name: environment.get(name, value) for name, value in settings.items()}
 

@@ -1,4 +1,4 @@
-"""Azure Resource Manager: one HTTPS application over the device registry and DPS's CA certificates."""
+"""Azure Resource Manager: one HTTPS application over the device registry and the CA certificates of DPS and the hub."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from fleetcert.local.adr.registry import DeviceRegistry
 from fleetcert.local.arm_protocol import LongRunning, Scope, errors_as_json
 from fleetcert.local.dps.management import CertificateManagement
 from fleetcert.local.dps.service import ProvisioningService
+from fleetcert.local.iothub.hub import IotHub
+from fleetcert.local.iothub.management import HubCertificates
 from fleetcert.local.ports import Credentials
 from shared.clock import Clock
 
@@ -17,6 +19,7 @@ from shared.clock import Clock
 def arm_application(
     registry: DeviceRegistry,
     provisioning: ProvisioningService,
+    hub: IotHub,
     credentials: Credentials,
     *,
     subscription_id: str,
@@ -31,6 +34,7 @@ def arm_application(
     for provider in (
         DeviceRegistryManagement(registry, scope, long_running).provider(),
         CertificateManagement(dps_name, provisioning.authorities, scope).provider(),
+        HubCertificates(hub, registry, scope).provider(),
     ):
         application.add_routes(provider.route_table(scope, credentials))
     application.add_routes(long_running.route_table(credentials))

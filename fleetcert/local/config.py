@@ -27,6 +27,10 @@ ENROLLMENT_GROUP: Final = "fleet"
 HUB_RESOURCE_ID: Final = (
     f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.Devices/IotHubs/{HOST}"
 )
+DPS_RESOURCE_ID: Final = (
+    f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROUP}"
+    f"/providers/Microsoft.Devices/provisioningServices/{DPS_NAME}"
+)
 
 HUB_POLICY: Final = "iothubowner"
 DPS_POLICY: Final = "provisioningserviceowner"
@@ -38,6 +42,8 @@ DPS_EVENTS: Final = "dps-events"
 EVENT_HUBS: Final[Mapping[str, int]] = {IOT_EVENTS: 4, CONNECTION_EVENTS: 2, DPS_EVENTS: 2}
 """Event hub -> number of partitions."""
 CONSUMER_GROUP: Final = "fleetcert"
+OTHER_CONSUMER_GROUP: Final = "others"
+"""For whoever reads the event hubs beside the app."""
 
 _PROJECT_ROOT: Final = Path(__file__).parents[2]
 _DEFAULT_VALIDITY: Final = timedelta(days=30)

@@ -25,10 +25,6 @@ from fleetcert.local.processes import free_ports
 from shared.clock import SystemClock
 
 _REGISTRATIONS_PER_MINUTE: Final = 1000  # Azure docs: DPS limits
-_DPS_RESOURCE_ID: Final = (
-    f"/subscriptions/{names.SUBSCRIPTION_ID}/resourceGroups/{names.RESOURCE_GROUP}"
-    f"/providers/Microsoft.Devices/provisioningServices/{names.DPS_NAME}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class LocalServices:
         self.tokens = Tokens(self._clock)
         self.identity = ManagedIdentity()
         self.topic = EventGridTopic(self._callers())
-        self.event_hubs = EventHubs(names.EVENT_HUBS, [names.CONSUMER_GROUP], self._clock)
+        self.event_hubs = EventHubs(names.EVENT_HUBS, [names.CONSUMER_GROUP, names.OTHER_CONSUMER_GROUP], self._clock)
         self.registry = DeviceRegistry(names.ADR_NAMESPACE, self._clock, default_validity=config.validity)
         self.hub = self._create_hub()
         self.registry.link(self.hub)
@@ -126,7 +122,7 @@ class LocalServices:
             self._callers(self.policies.dps),
             self._config.assumptions,
             id_scope=f"0ne{secrets.token_hex(4).upper()}",
-            resource_id=_DPS_RESOURCE_ID,
+            resource_id=names.DPS_RESOURCE_ID,
             clock=self._clock,
             registrations_per_minute=_REGISTRATIONS_PER_MINUTE if self._config.throttled else None,
         )
@@ -135,6 +131,7 @@ class LocalServices:
         return arm_application(
             self.registry,
             self.dps,
+            self.hub,
             self._callers(),
             subscription_id=names.SUBSCRIPTION_ID,
             resource_group=names.RESOURCE_GROUP,

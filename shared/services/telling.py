@@ -96,7 +96,7 @@ class Telling:
         told: list[Alert] = []
         for kind, group in kinds.items():
             if len(group) > self._threshold and kind not in CONTAINMENT_ALERTS:
-                telemetry.digests().add(1, {"alert.type": kind})
+                telemetry.note(telemetry.DIGESTS, 1, {"alert.type": kind})
                 told.append(digest(group))
             else:
                 told.extend(group)
@@ -125,5 +125,5 @@ def _is_covered(alert: Alert, suppressions: Sequence[Suppression], tags: Mapping
 
 def _count_suppressed(counts: Mapping[str, int]) -> None:
     for kind, count in counts.items():
-        telemetry.suppressed_alerts().add(count, {"alert.type": kind})
+        telemetry.note(telemetry.SUPPRESSED_ALERTS, count, {"alert.type": kind})
         _log.info("%d alerts %s suppressed", count, kind)

@@ -33,7 +33,7 @@ def test_what_is_not_given_has_a_default():
     settings = read_settings(BY_CONNECTION_STRING)
     assert settings.renewal_window == timedelta(days=7)
     assert settings.renewal_share == Fraction(1, 3)
-    assert (settings.fleet_table, settings.shards, settings.dead_letters) == ("fleet", 32, "dead-letters")
+    assert (settings.fleet_table, settings.shards, settings.dead_letters) == ("fleet", 16, "dead-letters")
     assert settings.platform_authenticates is False
     assert settings.has_managed_identity is False
 

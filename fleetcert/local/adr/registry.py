@@ -40,7 +40,7 @@ class DeviceRegistry:
         self._devices: dict[str, RegisteredDevice] = {}
         self._hubs: dict[str, ProvisionedHub] = {}
         self._trusted: dict[str, x509.Certificate] = {}
-        self._own_issuers: set[bytes] = set()
+        self._own_issuers: dict[bytes, str] = {}
         self._root = self._create_root()
         self.put_policy(DEFAULT_POLICY, default_validity)
 
@@ -97,6 +97,10 @@ class DeviceRegistry:
         self.policies[name] = Policy(name, revoked.validity, self._create_issuer(name))
         self.synchronize()
         return self.policies[name]
+
+    def policy_of(self, issuer: x509.Certificate) -> str | None:
+        """The policy that an issuing CA was made for, whether it still exists or not; None for another's CA."""
+        return self._own_issuers.get(issuer.subject.public_bytes())
 
     def link(self, hub: ProvisionedHub) -> None:
         """Links a hub to the namespace and brings the issuing CAs to it."""
@@ -198,7 +202,7 @@ class DeviceRegistry:
         # Successive issuing CAs of a policy need names of their own: a verifier looks an issuer up by its name.
         name = f"{self.namespace}-{policy}-{uuid4().hex[:8]}"
         issuer = self._root.issue_authority(name, key, not_before=now, not_after=now + ISSUER_LIFETIME)
-        self._own_issuers.add(issuer.certificate.subject.public_bytes())
+        self._own_issuers[issuer.certificate.subject.public_bytes()] = policy
         self._trusted[name] = issuer.certificate
         return issuer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from cryptography import x509
@@ -27,10 +28,17 @@ class DeviceAuthentication:
         self._registry = registry
         self._clock = clock
         self._trusted: Mapping[str, x509.Certificate] = {}
+        self._since: dict[str, datetime] = {}
+
+    @property
+    def authorities(self) -> Mapping[str, tuple[x509.Certificate, datetime]]:
+        """The CA certificates of the hub and since when they are there, by name."""
+        return {name: (certificate, self._since[name]) for name, certificate in self._trusted.items()}
 
     def trust(self, authorities: Mapping[str, x509.Certificate]) -> None:
         """Replaces the CA certificates of the hub, by name."""
         self._trusted = dict(authorities)
+        self._since = {name: self._since.get(name, self._clock.now()) for name in authorities}
 
     def check(self, device_id: str, device: Device | None, connect: Connect) -> x509.Certificate | None:
         """The certificate that proves the device, or None where a token does. Raises: Refused with CONNACK 5."""

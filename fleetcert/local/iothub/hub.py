@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
@@ -108,6 +109,11 @@ class IotHub:
     def trust(self, authorities: Mapping[str, x509.Certificate]) -> None:
         """Replaces the CA certificates that ADR has synchronized into the hub, by name."""
         self._authentication.trust(authorities)
+
+    @property
+    def authorities(self) -> Mapping[str, tuple[x509.Certificate, datetime]]:
+        """The CA certificates that the hub trusts and since when, by name."""
+        return self._authentication.authorities
 
     def send(self, message: CloudToDeviceMessage) -> None:
         """Queues a message for a device. Raises: AmqpRefused, with the numeric code in its description."""

@@ -38,6 +38,11 @@ def record(lifetime: timedelta = 30 * DAY, **changes: object) -> DeviceRecord:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
+def left(record: DeviceRecord) -> DeviceRecord:
+    """The record once all of its outbox has left."""
+    return confirmed(record, record, [alert.id for alert in record.pending], True)
+
+
 def due(held: DeviceRecord) -> datetime:
     assert held.certificate is not None
     return POLICY.due_at(held.certificate, held.device_id)
@@ -69,7 +74,7 @@ def test_the_same_attempt_has_the_same_id_and_the_next_another() -> None:
 
 def commanded(now: datetime) -> DeviceRecord:
     sent = apply(record(), decide(record(), now, POLICY), now).record
-    return command_sent(confirmed(sent, sent), now).record
+    return command_sent(left(sent), now).record
 
 
 def test_a_command_in_flight_gets_its_time() -> None:
@@ -86,7 +91,7 @@ def test_silence_leads_to_the_next_attempt_later_each_time() -> None:
         gaps.append(held.next_deadline - now)
         now = held.next_deadline
         sent = apply(held, decide(held, now, POLICY), now).record
-        held = command_sent(confirmed(sent, sent), now).record
+        held = command_sent(left(sent), now).record
     assert [gap / timedelta(hours=1) for gap in gaps] == [1, 2, 4, 8]
     assert held.attempts == 5
 
@@ -120,7 +125,7 @@ def test_an_operators_request_goes_before_the_window() -> None:
     assert decision.command is not None
     assert decision.command.reason == reasons.REQUESTED
     applied = apply(asked, decision, NOON + DAY)
-    assert applied.record.renewal_request is None
+    assert applied.record.renewal_request is not None, "it stays wanted until the device is renewed"
     assert applied.history[0].actor.name == "ann"
 
 
@@ -170,7 +175,9 @@ def test_the_steps_of_containment_come_in_order() -> None:
     containment = reduction.record.containment
     assert containment is not None
     assert next_step(containment) == "disable-identity"
-    assert next_step(replace(containment, hub_disabled_at=NOON)) == "block-registration"
+    disabled = replace(containment, hub_disabled_at=NOON)
+    assert next_step(disabled) == "look-at-enrollment"
+    assert next_step(replace(disabled, enrollment_created=True)) == "block-registration"
 
 
 def test_a_silent_new_identity_is_looked_at() -> None:
@@ -208,7 +215,7 @@ def test_a_device_that_never_answers_costs_few_commands_and_every_deadline_moves
         if decision.action is Action.SEND_COMMAND and decision.command:
             ids.append(decision.command.id)
         if len(instants) % tries == 0:  # the outbox leaves at the last of so many tries
-            held = confirmed(held, held)
+            held = left(held)
         assert len(instants) < 2000, "the deadline stands still"
     assert len(ids) == len(set(ids))
     bound = 8 + max(0, (policy.window_of(held.certificate) / timedelta(hours=1)).__ceil__().bit_length())  # type: ignore[arg-type]

@@ -29,13 +29,14 @@ from shared.domain.envelope import Envelope
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, BlockState, DeviceRecord, State
 from shared.errors import CommandRefused, Conflict, InfrastructureFault, NotFound, NotPossible, SettingsError, Throttled
+from shared.services.batches import TRIES_AS_A_BATCH
 from shared.services.commands import Commands
 from shared.services.containment import STATUS_REASON_BYTES, Containment, shortened
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
-from shared.services.recording import TRIES_AS_A_BATCH, Recording
+from shared.services.recording import Recording
 from shared.services.store import FleetStore
 
 ANN = Actor(name="ann", object_id="o-1", app_id="a-1")
@@ -342,7 +343,20 @@ async def test_commands_over_the_budget_wait_for_their_slot_and_the_most_urgent_
     assert (outcome.commands, outcome.over_budget) == (2, 3)
     assert world.commands_queue.delays == [timedelta(), timedelta(seconds=30)]
     waiting = [r for n in range(5) if (r := await world.record(f"dev-{n}")).state is State.DUE]
-    assert {r.due_at for r in waiting} == {world.clock.now() + timedelta(seconds=s) for s in (60, 90, 120)}
+    assert sorted(r.due_at for r in waiting if r.due_at) == [
+        world.clock.now() + timedelta(seconds=s) for s in (60, 60, 120)
+    ]
+
+
+async def test_every_ticks_budget_is_used_while_devices_wait() -> None:
+    world = World(budget=Budget(per_minute=4, share=Fraction(1, 2)))
+    await world.issue(*(f"dev-{n}" for n in range(8)))
+    world.at(NOON + 26 * DAY)
+    commands = []
+    for _ in range(4):
+        commands.append((await world.deadlines.sweep()).commands)
+        world.clock.advance(timedelta(minutes=1))
+    assert commands == [2, 2, 2, 2]
 
 
 async def test_a_record_on_which_a_rule_fails_is_due_again_in_an_hour(
@@ -380,13 +394,13 @@ async def test_a_registration_without_a_report_leads_to_one_look_at_the_twin(wor
     assert world.hub.reads == 1
 
 
-async def test_a_look_that_fails_keeps_its_deadline(world: World) -> None:
+async def test_a_look_that_fails_is_taken_again(world: World) -> None:
     await world.recording.record_dps_events([dps_event({"records": [dps_record()]})])
     world.clock.advance(timedelta(minutes=1))
     world.hub.faults = [DOWN]
     outcome = await world.deadlines.sweep()
     assert outcome.failed == 1
-    assert (await world.record()).due_at == NOON + timedelta(minutes=1)
+    assert (await world.record()).look_at == world.clock.now() + timedelta(minutes=5)
 
 
 async def test_a_look_at_a_device_that_is_gone_retires_it(world: World) -> None:
