@@ -3,16 +3,27 @@
 import azure.functions as func
 
 from functions import (
+    audit,
+    command_feedback,
+    connection_events,
     containment,
     deadlines,
     device,
     devices,
     disable,
     dps_events,
+    fleet_health,
+    fleet_summary,
     health,
+    history,
     hub_events,
+    issuers,
+    reconcile,
     renew,
     renewal_commands,
+    rotation,
+    snapshot,
+    strangers,
 )
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -20,7 +31,18 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for module in (
     hub_events,
     dps_events,
+    connection_events,
     deadlines,
+    command_feedback,
+    issuers,
+    fleet_health,
+    snapshot,
+    rotation,
+    strangers,
+    fleet_summary,
+    audit,
+    history,
+    reconcile,
     renewal_commands,
     containment,
     devices,

@@ -6,7 +6,6 @@ import logging
 
 import azure.functions as func
 
-from shared import telemetry
 from shared.composition import app
 
 blueprint = func.Blueprint()
@@ -18,8 +17,6 @@ _log = logging.getLogger(__name__)
 async def sweep_deadlines(timer: func.TimerRequest) -> None:
     """One sweep over all shards; a tick that was missed is made up for by the next."""
     services = await app.services()
-    outcome = await services.deadlines.sweep()
-    telemetry.sweep_examined().add(outcome.examined)
-    telemetry.sweep_lag().record(outcome.worst_lag.total_seconds())
+    outcome = await services.sweeps.sweep()
     if outcome.examined or timer.past_due:  # a tick with nothing due is no news
         _log.info("swept, past due %s: %s", timer.past_due, outcome)

@@ -31,6 +31,6 @@ blueprint = func.Blueprint()
 async def record_dps_events(events: List[func.EventHubEvent]) -> None:
     """Records a batch of one partition."""
     hub = app.settings.dps_events
-    telemetry.events_received().add(len(events), {"hub": hub})
+    telemetry.note(telemetry.EVENTS_RECEIVED, len(events), {"hub": hub})
     services = await app.services()
-    await services.recording.record_dps_events(envelopes(events, hub))
+    await services.intake.record_dps_events(envelopes(events, hub))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -17,16 +17,54 @@ from shared.settings import Settings, read_settings
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
+    from shared.adapters.arm import ArmCertificates
     from shared.adapters.principal import PlatformPrincipals
+    from shared.domain.ca_watch import Source
     from shared.domain.changes import Policies
+    from shared.services.auditing import Auditing, AuditLog
     from shared.services.commands import Commands
     from shared.services.containment import Containment
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
-    from shared.services.ports import Alerts, CommandSender, DeadLetters, Hub, Provisioning, Table, WorkQueue
+    from shared.services.feedback import Feedback, FeedbackQueue
+    from shared.services.fleet_health import Backlog, HealthWatch
+    from shared.services.intake import Intake
+    from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.outbox import Outbox
+    from shared.services.ports import (
+        Alerts,
+        CommandSender,
+        DeadLetters,
+        Hub,
+        Provisioning,
+        Table,
+        TrustedIssuersNow,
+        WorkQueue,
+    )
+    from shared.services.presence import Presence
+    from shared.services.pruning import Pruning
+    from shared.services.reconciling import EnrollmentGroups, FleetQuery, Reconciling
     from shared.services.recording import Recording
+    from shared.services.rotation import Rotation
+    from shared.services.snapshots import Snapshots
+    from shared.services.store import FleetStore
+    from shared.services.strangers import Strangers
+    from shared.services.summaries import Summaries
+    from shared.services.suppressions import Suppressions
+    from shared.services.sweeps import Sweeps
 
 type Closer = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """The fleet as a whole: who may sign for it, how it stands, and what is not to be told of it."""
+
+    issuers: IssuerWatch
+    suppressions: Suppressions
+    health: HealthWatch
+    snapshots: Snapshots
+    summaries: Summaries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +76,16 @@ class Services:
     commands: Commands
     containment: Containment
     devices: Devices
+    rotation: Rotation
+    strangers: Strangers
+    intake: Intake
+    sweeps: Sweeps
+    watching: Watching
+    auditing: Auditing
+    pruning: Pruning
+    feedback: Feedback
+    presence: Presence
+    reconciling: Reconciling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +97,15 @@ class Adapters:
     renewal_commands: WorkQueue
     containment: WorkQueue
     dead_letters: DeadLetters
+    audit: AuditLog
     sender: CommandSender
     hub: Hub
     provisioning: Provisioning
+    feedback: FeedbackQueue
+    fleet_query: FleetQuery
+    enrollment_groups: EnrollmentGroups
+    ca_certificates: Mapping[Source, CaCertificates] = field(default_factory=dict)
+    backlogs: Sequence[Backlog] = ()
     closers: tuple[Closer, ...] = ()
 
 
@@ -103,29 +157,130 @@ class Composition:
 async def build_services(settings: Settings, adapters: Adapters) -> Services:
     """The services on these adapters. Raises: SettingsError where SHARDS is not the table's, InfrastructureFault."""
     from shared.clock import SystemClock
+    from shared.services.auditing import Auditing
     from shared.services.commands import Commands
     from shared.services.containment import Containment
+    from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.feedback import Feedback
+    from shared.services.fleet_circumstances import FleetCircumstances, read_windows
+    from shared.services.intake import Intake
+    from shared.services.issuers import TrustedIssuers
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
+    from shared.services.presence import Presence
+    from shared.services.pruning import Pruning
     from shared.services.recording import Recording
+    from shared.services.rotation import Rotation
+    from shared.services.seen import SeenRows
     from shared.services.store import FleetStore
+    from shared.services.strangers import Strangers
+    from shared.services.suppressions import Suppressions
+    from shared.services.sweeps import Sweeps
+    from shared.services.telling import RecordedTags, Telling
 
     clock, policies = SystemClock(), _policies(settings)
     budget = Budget(settings.c2d_per_minute, settings.c2d_share)
-    store = FleetStore(adapters.table, settings.shards)
+    table = CountedTable(adapters.table)
+    store = FleetStore(table, settings.shards)
     await store.check_layout()
-    outbox = Outbox(store, adapters.alerts, adapters.renewal_commands, adapters.containment)
-    deadlines = Deadlines(store, outbox, adapters.hub, policies, budget, clock)
+    suppressions = Suppressions(table, clock)
+    alerts = Telling(adapters.alerts, suppressions, RecordedTags(store), settings.digest_above)
+    outbox = Outbox(store, alerts, adapters.renewal_commands, adapters.containment)
+    circumstances = FleetCircumstances(
+        table, read_windows(settings.maintenance_windows, settings.maintenance_time_zone), clock
+    )
+    deadlines = Deadlines(store, outbox, adapters.hub, policies, budget, clock, circumstances)
+    strangers = Strangers(table, alerts, clock)
+    dead_letters = CountedDeadLetters(adapters.dead_letters)
+    seen = SeenRows(table, settings.shards)
+    issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
+    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
-        recording=Recording(store, outbox, adapters.dead_letters, adapters.hub, policies, clock),
+        recording=recording,
+        intake=Intake(recording, alerts, clock),
+        sweeps=Sweeps(deadlines, table, alerts, clock),
+        watching=_watching(settings, adapters, store, table, alerts, suppressions),
         deadlines=deadlines,
-        commands=Commands(store, adapters.sender, adapters.hub, policies, clock),
+        commands=Commands(store, CountedSender(adapters.sender), adapters.hub, policies, clock),
         containment=Containment(
-            store, outbox, adapters.hub, adapters.provisioning, clock, settings.containment_look_interval
+            store, outbox, adapters.hub, adapters.provisioning, clock, settings.containment_look_interval, seen
         ),
         devices=Devices(store, deadlines, clock),
+        auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
+        pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
+        rotation=Rotation(store, table, circumstances, budget, clock),
+        strangers=strangers,
+        feedback=Feedback(store, adapters.feedback, clock, enabled=settings.feedback == "on"),
+        presence=Presence(
+            seen,
+            dead_letters,
+            alerts,
+            adapters.containment,
+            clock,
+            settings.connection_state,
+            settings.connection_look_interval,
+        ),
+        reconciling=_reconciling(settings, adapters, store, table, outbox, policies, issuers),
+    )
+
+
+def _reconciling(
+    settings: Settings,
+    adapters: Adapters,
+    store: FleetStore,
+    table: Table,
+    outbox: Outbox,
+    policies: Policies,
+    issuers: TrustedIssuersNow,
+) -> Reconciling:
+    from shared.clock import SystemClock
+    from shared.services.pass_rows import PassRows
+    from shared.services.reconciling import Pace, Reconciling
+    from shared.services.repairing import Repairs
+
+    clock, hub = SystemClock(), settings.iothub_resource_id.rpartition("/")[2]
+    pace = Pace(
+        settings.reconcile_every,
+        settings.reconcile_step,
+        settings.reconcile_queries_per_minute,
+        settings.reconcile_share,
+    )
+    repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers)
+    rows = PassRows(table)
+    return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrollment_groups, pace, clock)
+
+
+def _watching(
+    settings: Settings,
+    adapters: Adapters,
+    store: FleetStore,
+    table: Table,
+    alerts: Alerts,
+    suppressions: Suppressions,
+) -> Watching:
+    from shared.clock import SystemClock
+    from shared.domain.levels import Levels
+    from shared.services.fleet_health import HealthWatch
+    from shared.services.issuers import IssuerWatch
+    from shared.services.snapshots import Snapshots
+    from shared.services.summaries import Summaries
+
+    clock, levels = SystemClock(), Levels.parse(settings.issuer_levels)
+    return Watching(
+        issuers=IssuerWatch(table, adapters.ca_certificates, alerts, clock, levels),
+        suppressions=suppressions,
+        health=HealthWatch(table, adapters.backlogs, alerts, suppressions, clock),
+        snapshots=Snapshots(
+            store,
+            table,
+            clock,
+            _policies(settings).renewal,
+            validity=settings.policy_validity,
+            interval=settings.snapshot_interval,
+        ),
+        summaries=Summaries(store, table, clock),
     )
 
 
@@ -134,8 +289,10 @@ def build_adapters(settings: Settings) -> Adapters:
     from shared.adapters.alerts import EventGridAlerts
     from shared.adapters.commands import CloudToDeviceSender
     from shared.adapters.credential import async_credential, blocking_credential
-    from shared.adapters.dps import Enrollments, ServiceApi
-    from shared.adapters.iothub import IotHub
+    from shared.adapters.dps import Enrollments
+    from shared.adapters.dps_inventory import DpsInventory
+    from shared.adapters.feedback import HubFeedback
+    from shared.adapters.hub_query import HubQuery
 
     managed, client_id = settings.has_managed_identity, settings.client_id
     credential = async_credential(managed=managed, client_id=client_id)
@@ -143,32 +300,73 @@ def build_adapters(settings: Settings) -> Adapters:
     storage = _Storage(settings, credential)
     alerts = EventGridAlerts(settings.eventgrid_topic_endpoint, settings.iothub_resource_id, credential)
     sender = CloudToDeviceSender(settings.iothub_hostname, blocking)
-    hub = IotHub(settings.iothub_hostname, blocking)
-    enrollments = Enrollments(ServiceApi(settings.dps_service_hostname, credential))
+    hub = HubQuery(settings.iothub_hostname, blocking)
+    feedback = HubFeedback(settings.iothub_hostname, credential)
+    authorities = _authorities(settings, credential)
+    inventory = DpsInventory(settings.dps_service_hostname, credential)
+    enrollments = Enrollments(inventory)
     return Adapters(
         table=storage.table,
         alerts=alerts,
         renewal_commands=storage.renewal_commands,
         containment=storage.containment,
         dead_letters=storage.dead_letters,
+        audit=storage.audit,
         sender=sender,
         hub=hub,
         provisioning=enrollments,
-        closers=(*storage.closers, alerts.close, sender.close, hub.close, enrollments.close, credential.close),
+        feedback=feedback,
+        fleet_query=hub,
+        enrollment_groups=inventory,
+        ca_certificates=authorities,
+        backlogs=storage.backlogs,
+        closers=(
+            *storage.closers,
+            *(listed.close for listed in authorities.values()),
+            alerts.close,
+            sender.close,
+            hub.close,
+            feedback.close,
+            enrollments.close,
+            credential.close,
+        ),
     )
+
+
+def _authorities(settings: Settings, credential: AsyncTokenCredential) -> dict[Source, ArmCertificates]:
+    from shared.adapters.arm import DPS_API_VERSION, HUB_API_VERSION, ArmCertificates
+    from shared.domain.ca_watch import Source
+
+    versions = {
+        Source.HUB: (settings.iothub_resource_id, HUB_API_VERSION),
+        Source.DPS: (settings.dps_resource_id, DPS_API_VERSION),
+    }
+    return {
+        source: ArmCertificates(settings.arm_endpoint, resource_id, version, credential)
+        for source, (resource_id, version) in versions.items()
+        if resource_id is not None
+    }
 
 
 class _Storage:
     """The storage account's adapters, by connection string where there is one, else by identity."""
 
     def __init__(self, settings: Settings, credential: AsyncTokenCredential) -> None:
+        from shared.adapters.audit import AppendBlobs
+        from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
 
+        queues = settings.renewal_commands, settings.containment
         if account := settings.storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
+            self.audit = AppendBlobs.from_connection_string(account, settings.audit)
+            self.backlogs: list[BlobBacklog | PoisonBacklog] = [
+                BlobBacklog.from_connection_string(account, settings.dead_letters),
+                *(PoisonBacklog.from_connection_string(account, queue) for queue in queues),
+            ]
             self.renewal_commands, self.containment = (
                 StorageQueue.from_connection_string(account, name)
                 for name in (settings.renewal_commands, settings.containment)
@@ -177,6 +375,11 @@ class _Storage:
             endpoints = settings.table_endpoint or "", settings.blob_endpoint or "", settings.queue_endpoint or ""
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
+            self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
+            self.backlogs = [
+                BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
+                *(PoisonBacklog.from_endpoint(endpoints[2], queue, credential) for queue in queues),
+            ]
             self.renewal_commands, self.containment = (
                 StorageQueue.from_endpoint(endpoints[2], name, credential)
                 for name in (settings.renewal_commands, settings.containment)
@@ -184,8 +387,10 @@ class _Storage:
         self.closers: tuple[Closer, ...] = (
             self.table.close,
             self.dead_letters.close,
+            self.audit.close,
             self.renewal_commands.close,
             self.containment.close,
+            *(backlog.close for backlog in self.backlogs),
         )
 
 
@@ -194,8 +399,13 @@ def _policies(settings: Settings) -> Policies:
     from shared.domain.policy import BeliefPolicy, RenewalPolicy
 
     return Policies(
-        RenewalPolicy(settings.renewal_window, settings.renewal_share, command_ttl=settings.command_ttl),
-        BeliefPolicy(settings.clock_skew, settings.policy_validity),
+        RenewalPolicy(
+            settings.renewal_window,
+            settings.renewal_share,
+            command_ttl=settings.command_ttl,
+            confirmation_grace=settings.confirmation_grace,
+        ),
+        BeliefPolicy(settings.clock_skew, settings.policy_validity, require_pem=settings.require_pem),
     )
 
 

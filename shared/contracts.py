@@ -161,3 +161,4 @@ class AlertType:
     DEVICE_DISABLED: Final = "Fleetcert.Device.Disabled"
     DEVICE_CONTAINMENT_UNVERIFIED: Final = "Fleetcert.Device.ContainmentUnverified"
     DEVICE_BLOCKED_REGISTRATION_ATTEMPT: Final = "Fleetcert.Device.BlockedRegistrationAttempt"
+    DEVICE_REGISTRATION_FAILED: Final = "Fleetcert.Device.RegistrationFailed"

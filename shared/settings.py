@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from fractions import Fraction
-from typing import Annotated, Any, Final, get_args, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -31,6 +31,7 @@ EventHub = Annotated[str, _as("the name of an event hub")]
 Queue = Annotated[str, _as("a queue name: 3 to 63 of a-z, 0-9 and -", pattern="^[a-z0-9][a-z0-9-]{2,62}$")]
 Container = Annotated[str, _as("a container name: 3 to 63 of a-z, 0-9 and -", pattern="^[a-z0-9][a-z0-9-]{2,62}$")]
 TableName = Annotated[str, _as("a table name: 3 to 63 letters and digits", pattern="^[A-Za-z][A-Za-z0-9]{2,62}$")]
+DayList = Annotated[str, _as("days before an end, e.g. 30,7,1", pattern=r"^[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*$")]
 HostName = Annotated[str, _as("a host name without https://, e.g. contoso.azure-devices.net", pattern="^[^/]+$")]
 ResourceId = Annotated[str, _as("a resource id, /subscriptions/...", pattern="^/subscriptions/.")]
 Endpoint = Annotated[str, _as("an address, https://...: tokens travel to it", pattern="^https://[^/]+")]
@@ -38,7 +39,11 @@ Duration = Annotated[timedelta, _as("a duration above zero in ISO 8601, e.g. P7D
 Share = Annotated[Fraction, _as("a fraction above 0 and at most 1, e.g. 1/3")]
 Count = Annotated[int, _as("a whole number above zero", ge=1)]
 Shards = Annotated[int, _as("a whole number from 1 to 100", ge=1, le=100)]
+Windows = Annotated[str, _as("windows as `cron for duration`, parted by `;`, e.g. 0 2 * * 6 for PT4H")]
+TimeZone = Annotated[str, _as("a time zone of the IANA database, e.g. Europe/Zurich")]
 Flag = Annotated[bool, _as("True or False")]
+Switch = Annotated[Literal["on", "off"], _as("on or off")]
+Scope = Annotated[Literal["off", "contained", "all"], _as("off, contained or all")]
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
@@ -46,8 +51,16 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
 
     iothub_resource_id: the source of all alerts. shards: fixed once the table is made. policy_validity: the issuing
     policy's leaf validity, which bounds a claim without proof. containment_look_interval: parts the two looks that
-    prove a connection gone. c2d_per_minute: the hub's throttle for sends. tenant_id: principals of other tenants are
-    refused. platform_authenticates: App Service Authentication is on.
+    prove a connection gone. audit: the container of the audit's chain. history_retention: how long history is kept.
+    c2d_per_minute: the hub's throttle for sends. digest_above: more alerts of a kind at once become one digest.
+    arm_endpoint: of Azure Resource Manager. dps_resource_id: whose CA certificates are watched beside the hub's.
+    issuer_levels, onboarding_levels: days before an end at which people are told. trusted_issuers: PEM of issuing CAs
+    beside the hub's own, `\\n` for line breaks. tenant_id: principals of other tenants are refused.
+    platform_authenticates: App Service Authentication is on. feedback: whether the hub's feedback queue is drained.
+    connection_state: whose connections are followed: those of devices that are shut out, everybody's, or nobody's.
+    connection_look_interval: how often it is looked up who is shut out, on average.
+    reconcile_every: from one walk through the fleet to the next; reconcile_step: the longest time that one tick of it
+    takes; reconcile_queries_per_minute: the hub's throttle for queries, of which reconcile_share is used.
     """
 
     iot_events: EventHub
@@ -64,15 +77,36 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     blob_endpoint: Endpoint | None = field(name="FleetStorage__blobServiceUri", default=None)
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
-    shards: Shards = 32
+    audit: Container = "audit"
+    history_retention: Duration = timedelta(days=400)
+    shards: Shards = 16
     renewal_window: Duration = timedelta(days=7)
     renewal_share: Share = Fraction(1, 3)
     command_ttl: Duration = timedelta(hours=1)
     clock_skew: Duration = timedelta(minutes=5)
     policy_validity: Duration = timedelta(days=30)
+    confirmation_grace: Duration = timedelta(hours=1)
+    require_pem: Flag = False
+    maintenance_windows: Windows | None = None
+    maintenance_time_zone: TimeZone = "UTC"
     containment_look_interval: Duration = timedelta(minutes=5)
     c2d_per_minute: Count = 100
     c2d_share: Share = Fraction(1, 2)
+    feedback: Switch = "on"
+    connection_events: EventHub = "connection-events"
+    connection_state: Scope = "contained"
+    connection_look_interval: Duration = timedelta(seconds=30)
+    digest_above: Count = 20
+    snapshot_interval: Duration = timedelta(hours=1)
+    arm_endpoint: Endpoint = "https://management.azure.com"
+    dps_resource_id: ResourceId | None = None
+    issuer_levels: DayList = "365,180,30,7"
+    onboarding_levels: DayList = "30,7,1"
+    trusted_issuers: str = ""
+    reconcile_every: Duration = timedelta(days=1)
+    reconcile_step: Duration = timedelta(minutes=4)
+    reconcile_queries_per_minute: Count = 20
+    reconcile_share: Share = Fraction(1, 2)
     tenant_id: str | None = field(name="FLEETCERT_TENANT_ID", default=None)
     client_id: str | None = field(name="AZURE_CLIENT_ID", default=None)
     identity_endpoint: str | None = None

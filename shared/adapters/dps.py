@@ -130,6 +130,10 @@ class Enrollments:
         await self._api.put("enrollments", registration_id, document=document)
         return Block(registration_id, created=True, attestation=attestation["type"])
 
+    async def has_enrollment(self, registration_id: str) -> bool:
+        """Whether an individual enrollment stands for the registration id, whatever its status."""
+        return await self._api.get("enrollments", registration_id) is not None
+
     async def is_blocked(self, registration_id: str) -> bool:
         """Whether a disabled individual enrollment stands for the registration id."""
         enrollment = await self._api.get("enrollments", registration_id)

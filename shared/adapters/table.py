@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
+from azure.data.tables import EntityProperty
 from azure.data.tables.aio import TableClient
 
-from shared.adapters.faults import error_code, faults
+from shared.adapters.faults import error_code, fault_of_status, faults
+from shared.adapters.transactions import TransactionRefused, Transactions
 from shared.errors import Conflict
 from shared.services.ports import Row, Value, Write
 
@@ -24,10 +24,8 @@ SERVICE: Final = "table storage"
 _PAGE: Final = 1000
 """A page holds no more (Azure docs: Query timeout and pagination)."""
 _CONCURRENT_READS: Final = 32
-_INT32: Final = range(-(2**31), 2**31)
+_ABSENT: Final = frozenset({"ResourceNotFound", "EntityNotFound"})
 _KEYS: Final = frozenset({"PartitionKey", "RowKey"})
-
-type _Operation = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 
 
 class AzureTable:
@@ -35,6 +33,7 @@ class AzureTable:
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
+        self._transactions = Transactions(client.url, client.table_name, client.credential)
         self._exists = False
         self._reads = asyncio.Semaphore(_CONCURRENT_READS)
 
@@ -87,10 +86,10 @@ class AzureTable:
 
         The new ETags of what was written, by key. Raises: Conflict.
         """
-        client = await self._ready()
+        await self._ready()
         remaining = list(writes)
         while remaining:
-            outcome = await self._submit(client, partition, remaining)
+            outcome = await self._submit(partition, remaining)
             if not isinstance(outcome, int):
                 return outcome
             # Storage fails the whole transaction over a delete of what is gone already: leave that one out.
@@ -100,21 +99,20 @@ class AzureTable:
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
+        await self._transactions.close()
 
-    async def _submit(self, client: TableClient, partition: str, writes: Sequence[Write]) -> dict[str, str] | int:
+    async def _submit(self, partition: str, writes: Sequence[Write]) -> dict[str, str] | int:
         """Commits; answers the ETags, or the place of a delete that found no row and kept the rest unwritten."""
         with faults(SERVICE):
             try:
-                answers = await client.submit_transaction([_operation(partition, write) for write in writes])
-            except TableTransactionError as problem:
-                index = int(problem.index)
-                write = writes[index]
-                if write.kind == "delete" and problem.status_code == 404:
-                    return index
-                if _lost_race(write, problem):
-                    raise Conflict(f"row {partition}/{write.row.key} has changed") from problem
-                raise
-        return {w.row.key: str(a["etag"]) for w, a in zip(writes, answers, strict=True) if w.kind != "delete"}
+                return await self._transactions.submit(partition, writes)
+            except TransactionRefused as refused:
+                write = writes[refused.place]
+                if write.kind == "delete" and refused.code in _ABSENT:
+                    return refused.place
+                if _lost_race(write, refused):
+                    raise Conflict(f"row {partition}/{write.row.key} has changed") from refused
+                raise fault_of_status(SERVICE, refused.status, {}, refused.detail) from refused
 
     async def _bounded_get(self, partition: str, key: str) -> Row | None:
         async with self._reads:
@@ -132,45 +130,20 @@ class AzureTable:
         return self._client
 
 
-def _lost_race(write: Write, problem: TableTransactionError) -> bool:
+def _lost_race(write: Write, refused: TransactionRefused) -> bool:
     match write.kind:
         case "insert":
-            return error_code(problem) == "EntityAlreadyExists"
+            return refused.code == "EntityAlreadyExists"
         case "replace":
-            return problem.status_code in (404, 412)
+            return refused.status == 412 or refused.code in _ABSENT
         case _:
             return False
-
-
-def _operation(partition: str, write: Write) -> _Operation:
-    entity = _entity(partition, write.row)
-    match write.kind:
-        case "insert":
-            return "create", entity, {}
-        case "upsert":
-            return "upsert", entity, {"mode": UpdateMode.REPLACE}
-        case "delete":
-            return "delete", {name: entity[name] for name in _KEYS}, {}
-        case "replace":
-            condition = {"etag": write.row.etag, "match_condition": MatchConditions.IfNotModified}
-            return "update", entity, {"mode": UpdateMode.REPLACE, **condition}
-
-
-def _entity(partition: str, row: Row) -> dict[str, Any]:
-    values = {name: _to_edm(value) for name, value in row.values.items()}
-    return {**values, "PartitionKey": partition, "RowKey": row.key}
 
 
 def _row(entity: Mapping[str, Any]) -> Row:
     values = {name: _from_edm(value) for name, value in entity.items() if name not in _KEYS}
     metadata = getattr(entity, "metadata", {})
     return Row(entity["PartitionKey"], entity["RowKey"], values, metadata.get("etag"))
-
-
-def _to_edm(value: Value) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool) and value not in _INT32:
-        return EntityProperty(value, EdmType.INT64)
-    return value
 
 
 def _from_edm(value: Any) -> Value:

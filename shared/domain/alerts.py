@@ -22,6 +22,15 @@ class Alert:
     data: Mapping[str, str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """New alerts, the levels that count as told with them, and when the next level comes (None: none is ahead)."""
+
+    alerts: tuple[Alert, ...] = ()
+    alerted: tuple[str, ...] = ()
+    next_instant: datetime | None = None
+
+
 def device_alert(
     kind: str, device_id: str, occasion: str, time: datetime, data: Mapping[str, str | None] | None = None
 ) -> Alert:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -30,7 +31,6 @@ def apply(record: DeviceRecord, decision: Decision, now: datetime) -> Reduction:
         next_deadline=decision.next_deadline,
         command=decision.command,
         attempts=decision.command.attempt if sends and decision.command else record.attempts,
-        renewal_request=None if sends else record.renewal_request,
         alerted=(*record.alerted, *decision.alerted),
         pending=(*record.pending, *decision.alerts),
         dispatch_by=now + DISPATCH_PATIENCE if leaves else record.dispatch_by,
@@ -62,6 +62,8 @@ def _entries(record: DeviceRecord, decision: Decision, now: datetime) -> list[Hi
 
 def postponed(record: DeviceRecord, decision: Decision, slot: datetime, now: datetime) -> Reduction:
     """A command over the budget waits for its slot; what else was decided, escalations above all, goes ahead."""
+    if decision.action is Action.REPEAT_DISPATCH:
+        return Reduction(replace(record, dispatch_by=slot, updated_at=now))
     waiting = replace(
         decision,
         state=State.OVERDUE if decision.state is State.OVERDUE else State.DUE,
@@ -73,20 +75,30 @@ def postponed(record: DeviceRecord, decision: Decision, slot: datetime, now: dat
     return apply(record, waiting, now)
 
 
-def delayed(decision: Decision, delay: timedelta) -> Decision:
-    """The command waits in our queue for `delay`, and everything that is measured from its sending moves with it."""
-    if decision.command is None or not delay:
+def delayed(record: DeviceRecord, decision: Decision, delay: timedelta) -> Decision:
+    """The command waits in our queue for `delay`, and what is measured from its sending moves with it.
+
+    It never outlives its certificate.
+    """
+    command, certificate = decision.command, record.certificate
+    if command is None or certificate is None or not delay or decision.action is not Action.SEND_COMMAND:
         return decision
-    command = decision.command
-    later = replace(command, expires_at=command.expires_at + delay, patience_until=command.patience_until + delay)
+    later = replace(
+        command,
+        expires_at=min(command.expires_at + delay, certificate.valid_until),
+        patience_until=command.patience_until + delay,
+    )
     return replace(decision, command=later)
 
 
-def confirmed(record: DeviceRecord, dispatched: DeviceRecord) -> DeviceRecord:
-    """The outbox of `dispatched`, an earlier state of the record, has left; what came since waits on."""
-    left = {alert.id for alert in dispatched.pending}
-    pending = tuple(alert for alert in record.pending if alert.id not in left)
-    is_done = not pending and record.dispatch_by == dispatched.dispatch_by
+def confirmed(record: DeviceRecord, dispatched: DeviceRecord, told: Collection[str], is_queued: bool) -> DeviceRecord:
+    """The record after the outbox of `dispatched`, an earlier state of it, was sent.
+
+    told: the ids of the alerts that left. is_queued: its work reached the queues. What did not leave, and what came
+    since, waits for the outbox's deadline.
+    """
+    pending = tuple(alert for alert in record.pending if alert.id not in told)
+    is_done = is_queued and not pending and record.dispatch_by == dispatched.dispatch_by
     return replace(record, pending=pending, dispatch_by=None if is_done else record.dispatch_by)
 
 
@@ -123,7 +135,7 @@ def command_refused(record: DeviceRecord, reason: str, at: datetime) -> Reductio
 
 
 def renewal_requested(record: DeviceRecord, actor: Actor, reason: str, at: datetime) -> Reduction:
-    """An operator wants this device renewed now; the next decision sees it."""
+    """An operator wants this device renewed now, and one command follows the other until it is."""
     request = RenewalRequest(actor=actor, reason=reason, requested_at=at)
     entry = HistoryEntry(
         event_id=f"renew/{at.isoformat()}",
@@ -141,7 +153,7 @@ def evaluation_failed(record: DeviceRecord, problem: str, at: datetime) -> Reduc
         record,
         reason=reasons.EVALUATION_FAILED,
         look_at=None,
-        dispatch_by=None,
+        dispatch_by=at + timedelta(hours=1) if record.pending else None,
         next_deadline=at + timedelta(hours=1),
         updated_at=at,
     )

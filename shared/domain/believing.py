@@ -132,8 +132,18 @@ def _parsed(certificate: x509.Certificate, first_seen: datetime) -> Certificate:
         thumbprint=thumbprint,
         serial_number=normal_serial(f"{certificate.serial_number:x}"),
         issuer=certificate.issuer.rfc4514_string(),
+        authority_key_id=_authority_key_id(certificate),
         key_algorithm=_key_algorithm(certificate),
     )
+
+
+def _authority_key_id(certificate: x509.Certificate) -> str | None:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
+    identifier = extension.value.key_identifier
+    return identifier.hex() if identifier else None
 
 
 def _key_algorithm(certificate: x509.Certificate) -> str:

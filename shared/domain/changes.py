@@ -42,20 +42,22 @@ def new_record(event: HeardEvent, hub: str) -> DeviceRecord:
 
 
 def next_life(record: DeviceRecord, hub: str) -> DeviceRecord:
-    """The device id begins anew: what was known of the old life is history; containment outlives it."""
-    contained = record.containment is not None
+    """The device id begins anew: the old life is history; containment outlives it, and starts over."""
+    containment = record.containment
     return replace(
         record,
         hub=hub,
         incarnation=record.incarnation + 1,
         version=0,
-        state=State.DISABLED if contained else State.UNKNOWN,
-        reason=reasons.CONTAINING if contained else reasons.NO_CERTIFICATE,
+        twin_version=0,
+        state=State.DISABLED if containment else State.UNKNOWN,
+        reason=reasons.CONTAINING if containment else reasons.NO_CERTIFICATE,
         certificate=None,
         onboarding=None,
         command=None,
         attempts=0,
         renewal_request=None,
+        containment=containment and containment.anew(),
         alerted=(),
         next_deadline=None,
     )

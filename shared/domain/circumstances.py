@@ -39,8 +39,8 @@ class Circumstances:
     """All of that at one moment.
 
     windows: the maintenance windows that are open or to come, in their order; None: commands may leave at any time.
-    rotated, revoked: issuing CAs by their distinguished name (RFC 4514) whose certificates shall be replaced, or are
-    not accepted any more.
+    rotated, revoked: issuing CAs, by their key identifier in hex, whose certificates shall be replaced, or are not
+    accepted any more. (Not by name: a CA and its successor may bear the same one.)
     """
 
     pauses: tuple[Pause, ...] = ()
@@ -61,8 +61,8 @@ class Circumstances:
 
     def has_rotated(self, certificate: Certificate) -> bool:
         """Whether the certificate comes from an issuing CA that was replaced while it is still trusted."""
-        return certificate.issuer in self.rotated
+        return certificate.authority_key_id in self.rotated
 
     def has_revoked(self, certificate: Certificate) -> bool:
         """Whether the certificate comes from an issuing CA that is not trusted any more."""
-        return certificate.issuer in self.revoked
+        return certificate.authority_key_id in self.revoked

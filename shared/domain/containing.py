@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.contracts import AlertType
+from shared.contracts import AlertType, format_instant
 from shared.domain import reasons
 from shared.domain.alerts import Alert, device_alert
 from shared.domain.changes import Reduction
@@ -18,6 +18,7 @@ class Step(StrEnum):
     """What is to be done next."""
 
     DISABLE_IDENTITY = "disable-identity"
+    LOOK_AT_ENROLLMENT = "look-at-enrollment"
     BLOCK_REGISTRATION = "block-registration"
     RECHECK_IDENTITY = "recheck-identity"
     VERIFY = "verify"
@@ -29,7 +30,7 @@ def next_step(containment: Containment) -> Step:
     if containment.hub_disabled_at is None:
         return Step.DISABLE_IDENTITY
     if containment.block is None:
-        return Step.BLOCK_REGISTRATION
+        return Step.LOOK_AT_ENROLLMENT if containment.enrollment_created is None else Step.BLOCK_REGISTRATION
     if containment.hub_rechecked_at is None:
         return Step.RECHECK_IDENTITY
     return Step.DONE if containment.is_verified else Step.VERIFY
@@ -62,9 +63,15 @@ def identity_disabled(record: DeviceRecord, at: datetime) -> Reduction:
     return _progress(record, replace(_containment(record), hub_disabled_at=at), reasons.HISTORY_HUB_DISABLED, at)
 
 
-def registration_blocked(record: DeviceRecord, block: BlockState, created: bool, at: datetime) -> Reduction:
+def enrollment_looked_at(record: DeviceRecord, existed: bool, at: datetime) -> Reduction:
+    """Whether an individual enrollment stood there before ours, noted first: `enable` must undo what we did alone."""
+    containment = replace(_containment(record), enrollment_created=not existed)
+    return Reduction(replace(record, containment=containment, updated_at=at))
+
+
+def registration_blocked(record: DeviceRecord, block: BlockState, at: datetime) -> Reduction:
     """DPS holds a disabled individual enrollment for the device."""
-    containment = replace(_containment(record), block=block, enrollment_created=created)
+    containment = replace(_containment(record), block=block)
     reduction = _progress(record, containment, reasons.HISTORY_DPS_BLOCKED, at)
     if block is BlockState.BLOCKED:
         return reduction
@@ -101,10 +108,20 @@ def looked(record: DeviceRecord, connected: bool, at: datetime, interval: timede
         return Reduction(_waiting(record, replace(containment, gone_since=at), at, interval))
     if at - containment.gone_since < interval:
         return Reduction(_waiting(record, containment, at, interval))
+    return _verified(record, at, "two looks")
+
+
+def disconnected(record: DeviceRecord, gone_at: datetime, at: datetime) -> Reduction:
+    """The hub told at `at` or before that the connection ended at `gone_at`, after the intent: the device is gone."""
+    return _verified(record, at, f"disconnect event of {format_instant(gone_at)}")
+
+
+def _verified(record: DeviceRecord, at: datetime, evidence: str) -> Reduction:
+    containment = _containment(record)
     took = f"{(at - containment.requested_at).total_seconds():.0f} s"
     reduction = _progress(record, replace(containment, disconnected_at=at), reasons.HISTORY_DISCONNECTED, at)
     rested = replace(reduction.record, reason=reasons.CONTAINED, next_deadline=None)
-    entries = tuple(replace(entry, details={"took": took}) for entry in reduction.history)
+    entries = tuple(replace(entry, details={"took": took, "evidence": evidence}) for entry in reduction.history)
     return Reduction(rested, entries)
 
 
@@ -124,7 +141,7 @@ def _containment(record: DeviceRecord) -> Containment:
 
 
 def _occasion(record: DeviceRecord) -> str:
-    return _containment(record).requested_at.isoformat()
+    return f"{_containment(record).requested_at.isoformat()}/{record.incarnation}"
 
 
 def _telling(record: DeviceRecord, alert: Alert, at: datetime) -> DeviceRecord:
@@ -134,7 +151,7 @@ def _telling(record: DeviceRecord, alert: Alert, at: datetime) -> DeviceRecord:
 def _entry(record: DeviceRecord, kind: str, at: datetime) -> HistoryEntry:
     containment = _containment(record)
     return HistoryEntry(
-        event_id=f"{kind}/{containment.requested_at.isoformat()}",
+        event_id=f"{kind}/{_occasion(record)}",
         at=at,
         kind=kind,
         actor=containment.actor,

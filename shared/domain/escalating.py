@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final
 
 from shared.contracts import AlertType
-from shared.domain.alerts import Alert, device_alert
+from shared.domain.alerts import Alert, Escalation, device_alert
 from shared.domain.changes import describe
 from shared.domain.onboarding_watch import watch_onboarding
 from shared.domain.policy import RenewalPolicy
@@ -19,15 +19,6 @@ WARNING: Final = "warning"
 CRITICAL: Final = "critical"
 EXPIRED: Final = "expired"
 UNCONFIRMED: Final = "unconfirmed"
-
-
-@dataclass(frozen=True, slots=True)
-class Escalation:
-    """New alerts, the levels that count as told with them, and when the next level comes (None: none is ahead)."""
-
-    alerts: tuple[Alert, ...] = ()
-    alerted: tuple[str, ...] = ()
-    next_instant: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +38,9 @@ def escalate(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Esca
         (
             _escalation(record, certificate, now, list(_overdue_levels(record, certificate, policy))),
             _escalation(record, certificate, now, list(_confirmation_levels(record, certificate, policy))),
-            _onboarding(record, now),
+            watch_onboarding(record, now),  # who cannot reach DPS any more cannot come back once it has expired
         )
     )
-
-
-def _onboarding(record: DeviceRecord, now: datetime) -> Escalation:
-    """A device that cannot reach DPS any more cannot come back once its certificate has expired."""
-    watched = watch_onboarding(record, now)
-    return Escalation(watched.alerts, watched.alerted, watched.next_instant)
 
 
 def _combined(escalations: Iterable[Escalation]) -> Escalation:

@@ -18,7 +18,8 @@ def identity_created(record: DeviceRecord | None, event: IdentityCreated) -> Red
     if record.incarnation_since is not None and event.at <= record.incarnation_since:
         return None
     if record.twin_updated_at is None and record.state is not State.RETIRED:
-        return Reduction(replace(record, incarnation_since=event.at), (entry_of(event, reasons.HISTORY_CREATED),))
+        begun = replace(record, hub=record.hub or event.hub, incarnation_since=event.at)
+        return Reduction(begun, (entry_of(event, reasons.HISTORY_CREATED),))
     if record.twin_updated_at is not None and event.at <= record.twin_updated_at:
         return None  # the creation of the life that is already known, arriving late
     created = replace(next_life(record, event.hub), incarnation_since=event.at)
@@ -27,7 +28,7 @@ def identity_created(record: DeviceRecord | None, event: IdentityCreated) -> Red
 
 def identity_deleted(record: DeviceRecord | None, event: IdentityDeleted) -> Reduction | None:
     """The identity is gone, and the device retires."""
-    if record is None or record.state is State.RETIRED or record.hub != event.hub:
+    if record is None or record.state is State.RETIRED or record.hub not in ("", event.hub):
         return None  # a device that moved to another hub is deleted in the old one, and lives on
     latest = max((i for i in (record.twin_updated_at, record.incarnation_since) if i is not None), default=event.at)
     if event.at < latest:

@@ -20,6 +20,7 @@ LATEST: Final = 253_402_300_799
 FLEET_PARTITION: Final = "fleet"
 DUE: Final = "due!"
 EXPIRES: Final = "expires!"
+CONTAINED: Final = "contained!"
 AUDIT: Final = "audit!"
 
 _LONGEST_EVENT: Final = 64
@@ -111,6 +112,21 @@ def audit_range() -> tuple[str, str]:
 def registration_key(registration_id: str) -> str:
     """The row that leads from a registration id to a device id that differs; registration ids ignore case."""
     return f"reg!{escape(registration_id.casefold())}"
+
+
+def contained_key(device_id: str) -> str:
+    """The row that says that a device is being shut out, so that connection events need not read its record."""
+    return f"{CONTAINED}{escape(device_id)}"
+
+
+def contained_range() -> tuple[str, str]:
+    """The range [low, high) of a shard's devices that are being shut out."""
+    return CONTAINED, f'{CONTAINED[:-1]}"'
+
+
+def seen_key(device_id: str) -> str:
+    """The row of a device's last known connection state."""
+    return f"seen!{escape(device_id)}"
 
 
 def setting_key(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 EXPIRED: Final = "expired"
 
@@ -18,6 +18,11 @@ class Levels:
     """
 
     days: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From a setting, e.g. `365,180,30,7`."""
+        return cls(tuple(int(part) for part in text.split(",")))
 
     def instants(self, end: datetime, life: timedelta | None = None) -> list[tuple[datetime, str]]:
         """When each level is reached, in order, and its name: `30d`, ..., `expired`."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from shared.contracts import format_instant
-from shared.domain.alerts import Alert, device_alert
+from shared.domain.alerts import Alert, Escalation, device_alert
 from shared.domain.fleet_alerts import FleetAlertType
 from shared.domain.levels import Levels
 from shared.domain.record import DeviceRecord, OnboardingCredential, State
@@ -17,28 +16,19 @@ ONBOARDING_LEVELS: Final = Levels((30, 7, 1))
 _PREFIX: Final = "onboarding/"
 
 
-@dataclass(frozen=True, slots=True)
-class OnboardingWatch:
-    """New alerts, the levels that are thereby told (for the record's `alerted`), and when to look again."""
-
-    alerts: tuple[Alert, ...] = ()
-    alerted: tuple[str, ...] = ()
-    next_instant: datetime | None = None
-
-
-def watch_onboarding(record: DeviceRecord, now: datetime, levels: Levels = ONBOARDING_LEVELS) -> OnboardingWatch:
+def watch_onboarding(record: DeviceRecord, now: datetime, levels: Levels = ONBOARDING_LEVELS) -> Escalation:
     """`Fleetcert.Onboarding.Expiring`, once per device, credential and level. A device that is shut out is left alone.
 
     Of several levels that have passed only the last is told: a service that was down does not catch up aloud.
     """
     credential = record.onboarding
     if credential is None or credential.valid_until is None or record.state in (State.RETIRED, State.DISABLED):
-        return OnboardingWatch()
+        return Escalation()
     prefix = _prefix(credential)
     told = {level.removeprefix(prefix) for level in record.alerted if level.startswith(prefix)}
     passed = levels.passed(credential.valid_until, now, told)
     alerts = tuple(_alert(record, credential, level, now) for level in passed[-1:])
-    return OnboardingWatch(
+    return Escalation(
         alerts,
         tuple(prefix + level for level in passed),
         levels.next_after(now, credential.valid_until),

@@ -6,12 +6,11 @@ registration log, whose form in an event hub is not documented: both likely form
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from shared.contracts import CERTIFICATE_PROPERTY, MAX_PEM_BYTES, ONBOARDING_PROPERTY, parse_instant
+from shared.contracts import CERTIFICATE_PROPERTY, MAX_PEM_BYTES, ONBOARDING_PROPERTY
 from shared.domain.envelope import Envelope
 from shared.domain.events import (
     Claim,
@@ -25,12 +24,12 @@ from shared.domain.events import (
     TwinReported,
     TwinUnclear,
 )
+from shared.domain.members import an_object, instant, json_object, optional_text, text
 from shared.domain.tagging import flatten
 from shared.errors import BadEvent
 
 _WORTH_PARSING: Final = tuple(f'"{word}"'.encode() for word in (CERTIFICATE_PROPERTY, ONBOARDING_PROPERTY, "tags"))
 _CERTIFICATE_MEMBERS: Final = frozenset({"thumbprint", "serialNumber", "issuer", "pem"})
-_LONGEST_TEXT: Final = 512
 _LIFECYCLE: Final[Mapping[str, type[IdentityCreated | IdentityDeleted]]] = {
     "createDeviceIdentity": IdentityCreated,
     "deleteDeviceIdentity": IdentityDeleted,
@@ -55,7 +54,7 @@ def parse_dps_event(envelope: Envelope) -> list[DomainEvent]:
 
     Raises: BadEvent.
     """
-    document = _json_object(envelope.body)
+    document = json_object(envelope.body)
     records = document.get("records", [document])
     if not isinstance(records, list):
         raise BadEvent("records is no list")
@@ -89,14 +88,14 @@ class _Origin:
 
     @classmethod
     def of(cls, envelope: Envelope) -> _Origin:
-        device_id = _text(envelope.properties, "deviceId")
-        return cls(envelope.event_id, envelope.enqueued_at, device_id, _text(envelope.properties, "hubName"))
+        device_id = text(envelope.properties, "deviceId")
+        return cls(envelope.event_id, envelope.enqueued_at, device_id, text(envelope.properties, "hubName"))
 
 
 def _parse_twin_change(envelope: Envelope) -> list[DomainEvent]:
     if "moduleId" in envelope.properties or not any(word in envelope.body for word in _WORTH_PARSING):
         return []  # most twin changes are about something else: they cost nothing, not even the parsing
-    document = _json_object(envelope.body)
+    document = json_object(envelope.body)
     if envelope.properties.get("opType") == "replaceTwin":
         origin = _Origin.of(envelope)
         return [_whole_twin(document, origin), _tags(document, origin, is_whole=True)]
@@ -116,7 +115,7 @@ def _whole_twin(twin: Mapping[str, Any], origin: _Origin) -> TwinReported:
 
 def _patch(reported: Mapping[str, Any], origin: _Origin) -> TwinReported | TwinUnclear:
     claim = reported.get(CERTIFICATE_PROPERTY)
-    if claim is not None and not _is_whole(_object(claim, CERTIFICATE_PROPERTY)):
+    if claim is not None and not _is_whole(an_object(claim, CERTIFICATE_PROPERTY)):
         return TwinUnclear(
             event_id=origin.event_id,
             enqueued_at=origin.enqueued_at,
@@ -135,7 +134,7 @@ def _tags(twin: Mapping[str, Any], origin: _Origin, *, is_whole: bool) -> TagsCh
         device_id=origin.device_id,
         hub=origin.hub,
         twin_version=version if isinstance(version, int) and not isinstance(version, bool) else 0,
-        tags=flatten(_object(twin.get("tags") or {}, "tags")),
+        tags=flatten(an_object(twin.get("tags") or {}, "tags")),
         is_whole=is_whole,
     )
 
@@ -149,7 +148,7 @@ def _twin_reported(reported: Mapping[str, Any], origin: _Origin, *, removed: boo
         hub=origin.hub,
         version=_version(reported),
         updated_at=_last_updated(reported, origin.enqueued_at),
-        certificate=None if claim is None else _claim(_object(claim, CERTIFICATE_PROPERTY)),
+        certificate=None if claim is None else _claim(an_object(claim, CERTIFICATE_PROPERTY)),
         removed=removed,
         onboarding=_onboarding(reported.get(ONBOARDING_PROPERTY)),
     )
@@ -161,16 +160,16 @@ def _is_whole(claim: Mapping[str, Any]) -> bool:
 
 
 def _claim(claim: Mapping[str, Any]) -> Claim:
-    pem = _optional_text(claim, "pem", MAX_PEM_BYTES)
-    valid_from, valid_until = _instant(claim, "validFrom"), _instant(claim, "validUntil")
+    pem = optional_text(claim, "pem", MAX_PEM_BYTES)
+    valid_from, valid_until = instant(claim, "validFrom"), instant(claim, "validUntil")
     if valid_until <= valid_from:
         raise BadEvent("certificate.validUntil is not after validFrom")
     return Claim(
         valid_from=valid_from,
         valid_until=valid_until,
-        thumbprint=_optional_text(claim, "thumbprint"),
-        serial_number=_optional_text(claim, "serialNumber"),
-        issuer=_optional_text(claim, "issuer"),
+        thumbprint=optional_text(claim, "thumbprint"),
+        serial_number=optional_text(claim, "serialNumber"),
+        issuer=optional_text(claim, "issuer"),
         pem=pem,
     )
 
@@ -178,11 +177,11 @@ def _claim(claim: Mapping[str, Any]) -> Claim:
 def _onboarding(claim: object) -> OnboardingClaim | None:
     if claim is None:
         return None
-    members = _object(claim, ONBOARDING_PROPERTY)
+    members = an_object(claim, ONBOARDING_PROPERTY)
     return OnboardingClaim(
-        thumbprint=_optional_text(members, "thumbprint"),
-        valid_until=_instant(members, "validUntil") if members.get("validUntil") is not None else None,
-        pem=_optional_text(members, "pem", MAX_PEM_BYTES),
+        thumbprint=optional_text(members, "thumbprint"),
+        valid_until=instant(members, "validUntil") if members.get("validUntil") is not None else None,
+        pem=optional_text(members, "pem", MAX_PEM_BYTES),
     )
 
 
@@ -196,14 +195,14 @@ def _parse_lifecycle(envelope: Envelope) -> list[DomainEvent]:
         enqueued_at=origin.enqueued_at,
         device_id=origin.device_id,
         hub=origin.hub,
-        at=_instant(envelope.properties, "operationTimestamp"),
+        at=instant(envelope.properties, "operationTimestamp"),
     )
     return [event]
 
 
 def _registrations(envelope: Envelope, records: list[Any]) -> Iterator[DomainEvent]:
     for number, item in enumerate(records):
-        record = _object(item, "record")
+        record = an_object(item, "record")
         if record.get("category", record.get("Category")) != "DeviceOperations":
             continue
         yield _registration(envelope, record, f"{envelope.event_id}/{number}")
@@ -211,8 +210,8 @@ def _registrations(envelope: Envelope, records: list[Any]) -> Iterator[DomainEve
 
 def _registration(envelope: Envelope, record: Mapping[str, Any], event_id: str) -> DomainEvent:
     properties = record.get("properties", record.get("properties_s"))
-    details = _json_object(properties.encode()) if isinstance(properties, str) else _object(properties, "properties")
-    registration_id = _text(details, "id")
+    details = json_object(properties.encode()) if isinstance(properties, str) else an_object(properties, "properties")
+    registration_id = text(details, "id")
     result = str(record.get("resultType", record.get("ResultType", "")))
     at = envelope.enqueued_at
     if result == "Success":
@@ -220,47 +219,8 @@ def _registration(envelope: Envelope, record: Mapping[str, Any], event_id: str) 
     return RegistrationFailed(event_id=event_id, enqueued_at=at, device_id=registration_id, at=at, result=result)
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as problem:
-        raise BadEvent("the body is not JSON") from problem
-    if not isinstance(document, dict):
-        raise BadEvent("the body is no JSON object")
-    return document
-
-
-def _object(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise BadEvent(f"{name} is no object")
-    return value
-
-
 def _member(properties: object, name: str) -> Mapping[str, Any]:
-    return _object(_object(properties, "properties").get(name, {}), name)
-
-
-def _text(members: Mapping[str, Any], name: str) -> str:
-    value = members.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT:
-        raise BadEvent(f"{name} is missing or no text")
-    return value
-
-
-def _optional_text(members: Mapping[str, Any], name: str, longest: int = _LONGEST_TEXT) -> str | None:
-    value = members.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or len(value) > longest:
-        raise BadEvent(f"{name} is no text of at most {longest} characters")
-    return value
-
-
-def _instant(members: Mapping[str, Any], name: str) -> datetime:
-    try:
-        return parse_instant(_text(members, name))
-    except (ValueError, OverflowError) as problem:
-        raise BadEvent(f"{name} is no instant") from problem
+    return an_object(an_object(properties, "properties").get(name, {}), name)
 
 
 def _version(reported: Mapping[str, Any]) -> int:
@@ -274,4 +234,4 @@ def _last_updated(reported: Mapping[str, Any], otherwise: datetime) -> datetime:
     metadata = reported.get("$metadata")
     if not isinstance(metadata, Mapping) or "$lastUpdated" not in metadata:
         return otherwise
-    return _instant(metadata, "$lastUpdated")
+    return instant(metadata, "$lastUpdated")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -62,6 +62,7 @@ class Certificate:
     identity: what tells it from the device's other certificates: its thumbprint, else its dates as they were claimed.
     valid_until: the end that is believed; it never lies beyond what the evidence can bear.
     first_seen: when the cloud first heard of this certificate (the event's enqueued time).
+    authority_key_id: the issuing CA's key, in hex; several CAs may bear one name.
     """
 
     identity: str
@@ -72,6 +73,7 @@ class Certificate:
     thumbprint: str | None = None
     serial_number: str | None = None
     issuer: str | None = None
+    authority_key_id: str | None = None
     key_algorithm: str | None = None
 
     @property
@@ -144,6 +146,12 @@ class Containment:
     def is_verified(self) -> bool:
         """Everything was done, and the live connection was seen gone."""
         return self.disconnected_at is not None
+
+    def anew(self) -> Containment:
+        """The same intent for a new identity of the device: the hub's steps have to be taken again."""
+        return replace(
+            self, hub_disabled_at=None, hub_rechecked_at=None, gone_since=None, disconnected_at=None, refused_at=None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,8 @@ def _with_a_deadline(record: DeviceRecord, event: HeardEvent, policies: Policies
     rests = record.state is State.RETIRED or (record.containment is not None and record.containment.is_verified)
     if rests:
         return record
-    deadline = record.next_deadline or event.enqueued_at + UNKNOWN_PATIENCE
+    patience = timedelta() if record.containment is not None else UNKNOWN_PATIENCE
+    deadline = record.next_deadline or event.enqueued_at + patience
     escalation = escalate(record, event.enqueued_at, policies.renewal)
     tell_at = event.enqueued_at if escalation.alerts else escalation.next_instant
     return replace(record, next_deadline=min(deadline, tell_at) if tell_at else deadline)

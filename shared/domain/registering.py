@@ -27,7 +27,8 @@ def registered(record: DeviceRecord | None, event: DeviceRegistered, policies: P
     if record is None or (record.certificate is None and record.containment is None and record.state is State.UNKNOWN):
         return Reduction(_provisional(record or new_record(event, ""), event, policies), (entry,))
     noted = replace(record, registration_seen_at=event.at)
-    if record.certificate is not None and record.certificate.first_seen < event.at:
+    rests = record.containment is not None or record.state is State.RETIRED
+    if not rests and record.certificate is not None and record.certificate.first_seen < event.at:
         noted = replace(noted, look_at=record.look_at or event.at + EARLY_LOOK)
     return Reduction(noted, (entry,))
 

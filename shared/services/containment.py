@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from shared.clock import Clock
 from shared.domain import containing
 from shared.domain.changes import Reduction
 from shared.domain.containing import Step, next_step
+from shared.domain.presence import Seen
 from shared.domain.record import Actor, BlockState, DeviceRecord
 from shared.errors import Conflict, InfrastructureFault, NotFound
 from shared.services.outbox import Outbox
-from shared.services.ports import Block, Hub, Identity, Provisioning
+from shared.services.ports import Hub, Identity, Provisioning
 from shared.services.rows import Stored
 from shared.services.store import FleetStore
 
@@ -27,8 +28,18 @@ STATUS_REASON_BYTES = 128
 """The longest statusReason (Azure docs: IoT Hub identity registry), in UTF-8."""
 
 
+class LastSeen(Protocol):
+    """What the connection events told last."""
+
+    async def of(self, device_id: str) -> Seen | None:
+        """The latest that was heard of the device's connection, or None. Raises: InfrastructureFault."""
+
+
 class Containment:
-    """Disables devices. `look_interval` parts the two looks that prove a connection gone."""
+    """Disables devices. Without a disconnect event, two looks `look_interval` apart prove a connection gone.
+
+    last_seen: None where connection events are not read.
+    """
 
     def __init__(
         self,
@@ -38,6 +49,7 @@ class Containment:
         provisioning: Provisioning,
         clock: Clock,
         look_interval: timedelta = timedelta(minutes=5),
+        last_seen: LastSeen | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -45,6 +57,7 @@ class Containment:
         self._provisioning = provisioning
         self._clock = clock
         self._look_interval = look_interval
+        self._last_seen = last_seen
 
     async def disable(
         self, device_id: str, actor: Actor, reason: str, onboarding_pem: str | None = None
@@ -77,7 +90,7 @@ class Containment:
                 return
             looked = await self._take(step, stored.record)
             if step is Step.VERIFY:
-                await self._outbox.dispatch(looked)
+                await self._outbox.dispatch(looked, with_work=False)
                 return
 
     async def _take(self, step: Step, record: DeviceRecord) -> list[Stored]:
@@ -88,20 +101,27 @@ class Containment:
             case Step.DISABLE_IDENTITY:
                 await self._disable_identity(record)
                 return await self._progress(record, lambda r: containing.identity_disabled(r, now()))
+            case Step.LOOK_AT_ENROLLMENT:
+                existed = await self._provisioning.has_enrollment(record.registration_id)
+                return await self._progress(record, lambda r: containing.enrollment_looked_at(r, existed, now()))
             case Step.BLOCK_REGISTRATION:
-                block, state = await self._block(record)
-                return await self._progress(
-                    record, lambda r: containing.registration_blocked(r, state, block.created, now())
-                )
+                state = await self._block(record)
+                return await self._progress(record, lambda r: containing.registration_blocked(r, state, now()))
             case Step.RECHECK_IDENTITY:
                 await self._disable_identity(record)
                 return await self._progress(record, lambda r: containing.identity_rechecked(r, now()))
             case _:
-                identity = await self._disable_identity(record)
-                connected = identity is not None and identity.connected
-                return await self._progress(
-                    record, lambda r: containing.looked(r, connected, now(), self._look_interval)
-                )
+                return await self._verify(record)
+
+    async def _verify(self, record: DeviceRecord) -> list[Stored]:
+        """A disconnect event after the intent is proof; the registry alone lags, so that it is looked at twice."""
+        identity = await self._disable_identity(record)
+        connected = identity is not None and identity.connected
+        seen = await self._last_seen.of(record.device_id) if self._last_seen else None
+        now, gone_at = self._clock.now(), _gone_at(seen, record)
+        if gone_at is not None:
+            return await self._progress(record, lambda r: containing.disconnected(r, gone_at, now))
+        return await self._progress(record, lambda r: containing.looked(r, connected, now, self._look_interval))
 
     async def _disable_identity(self, record: DeviceRecord) -> Identity | None:
         """Sees to it that the hub's identity is disabled; None where the hub has none."""
@@ -117,19 +137,21 @@ class Containment:
                 _log.info("the identity of %s changed meanwhile: reading it again", record.device_id)
         raise InfrastructureFault("IoT Hub", f"the identity of {record.device_id} kept changing")
 
-    async def _block(self, record: DeviceRecord) -> tuple[Block, BlockState]:
+    async def _block(self, record: DeviceRecord) -> BlockState:
         """The DPS block must match the group's attestation, else it is a placeholder that nobody has proven."""
-        pem = record.containment.onboarding_pem if record.containment else None
+        containment = record.containment
         try:
-            block = await self._provisioning.block(record.registration_id, pem)
+            block = await self._provisioning.block(
+                record.registration_id, containment.onboarding_pem if containment else None
+            )
         except Conflict as conflict:
             raise InfrastructureFault("DPS", f"the enrollment of {record.registration_id} changed") from conflict
-        if block.attestation == "x509":
-            return block, BlockState.BLOCKED
+        stood_there_before = containment is not None and containment.enrollment_created is False
+        if block.attestation == "x509" or stood_there_before:
+            return BlockState.BLOCKED
         group = record.enrollment_group or await self._provisioning.enrollment_group_of(record.registration_id)
         attestation = await self._provisioning.group_attestation(group) if group else None
-        matches = attestation == "symmetricKey" or not block.created
-        return block, BlockState.BLOCKED if matches else BlockState.BLOCKED_UNVERIFIED
+        return BlockState.BLOCKED if attestation == "symmetricKey" else BlockState.BLOCKED_UNVERIFIED
 
     async def _progress(self, record: DeviceRecord, step: Any) -> list[Stored]:
         def reducer(_: str, current: DeviceRecord | None) -> Reduction | None:
@@ -143,6 +165,13 @@ class Containment:
             raise NotFound("device", device_id)
         now = self._clock.now()
         return DeviceRecord(device_id=device_id, registration_id=device_id, hub="", first_seen=now, updated_at=now)
+
+
+def _gone_at(seen: Seen | None, record: DeviceRecord) -> datetime | None:
+    """When the device disconnected, if that is the last that was heard of it and happened after the intent."""
+    if seen is None or seen.connected or record.containment is None:
+        return None
+    return seen.at if seen.at >= record.containment.requested_at else None
 
 
 def shortened(reason: str) -> str:

@@ -15,18 +15,16 @@ from itertools import chain
 from typing import Final
 
 from shared.clock import Clock
-from shared.domain import reasons
 from shared.domain.applying import apply, delayed, evaluation_failed, postponed
 from shared.domain.changes import Policies, Reduction
-from shared.domain.deciding import DAILY, Action, Decision, decide
-from shared.domain.events import IdentityDeleted
-from shared.domain.parsing import read_twin
-from shared.domain.record import DISPATCH_PATIENCE, DeviceRecord
-from shared.domain.reducing import reduce
-from shared.errors import BadEvent, InfrastructureFault
+from shared.domain.circumstances import Circumstances
+from shared.domain.deciding import Action, Decision, decide
+from shared.domain.record import DeviceRecord
+from shared.errors import InfrastructureFault
+from shared.services.looking import LOOK_AGAIN, Looks
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
-from shared.services.ports import Hub
+from shared.services.ports import CircumstancesNow, Hub
 from shared.services.rows import Change, Stored
 from shared.services.store import FleetStore
 
@@ -59,13 +57,15 @@ class Deadlines:
         policies: Policies,
         budget: Budget,
         clock: Clock,
+        circumstances: CircumstancesNow | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._hub = hub
+        self._looks = Looks(hub, policies)
         self._policies = policies
         self._budget = budget
         self._clock = clock
+        self._circumstances = circumstances
 
     async def sweep(self) -> SweepOutcome:
         """One tick over all shards. Raises: InfrastructureFault."""
@@ -75,87 +75,79 @@ class Deadlines:
 
     async def evaluate(self, device_ids: Iterable[str]) -> SweepOutcome:
         """Decides on these devices now and does what was decided. Raises: InfrastructureFault."""
-        now = self._clock.now()
-        outcome = SweepOutcome()
-        known = await self._store.load_many(device_ids)
+        circumstances = await self._circumstances.current() if self._circumstances else Circumstances()
+        tick = _Tick(self._clock.now(), circumstances)
+        known = await self._store.load_many(device_ids, skip_broken=True)
         ordered = sorted(known.values(), key=lambda s: _time_left(s.record))  # the least time left goes first
-        delays: dict[str, timedelta] = {}
-        evaluated = [await self._evaluated(s, now, delays, outcome) for s in ordered]
-        changes = [change for change in evaluated if change is not None]
-        written = await self._store.write(
-            changes
-        )  # who met another's write keeps its deadline, and the next tick has it
-        await self._outbox.dispatch(written, delays)
-        return outcome
+        changes = [await self._evaluated(stored, tick) for stored in ordered]
+        written = await self._store.write(changes, skip_broken=True)  # who met another's write is due at the next tick
+        await self._outbox.dispatch(written, tick.delays)
+        return tick.outcome
 
-    async def _evaluated(
-        self, known: Stored, now: datetime, delays: dict[str, timedelta], outcome: SweepOutcome
-    ) -> Change | None:
-        record = known.record
+    async def _evaluated(self, known: Stored, tick: _Tick) -> Change:
+        record, outcome = known.record, tick.outcome
         outcome.examined += 1
-        outcome.worst_lag = max(outcome.worst_lag, now - (record.due_at or now))
+        outcome.worst_lag = max(outcome.worst_lag, tick.now - (record.due_at or tick.now))
         try:
-            decision = decide(record, now, self._policies.renewal)
-            reduction = await self._carried_out(record, decision, now, delays, outcome)
-        except InfrastructureFault as fault:
-            _log.warning("%s keeps its deadline: %s", record.device_id, fault)
-            outcome.failed += 1
-            return None
+            reduction = await self._decided(record, tick)
         except Exception as bug:  # whatever a rule meets in one record, the sweep goes on with the others
             _log.exception("%s cannot be decided on", record.device_id)
             outcome.failed += 1
-            reduction = evaluation_failed(record, f"{type(bug).__name__}: {bug}", now)
+            reduction = evaluation_failed(record, f"{type(bug).__name__}: {bug}", tick.now)
         outcome.reasons[reduction.record.reason] += 1
         return Change(known, reduction.record, reduction.history)
 
-    async def _carried_out(
-        self,
-        record: DeviceRecord,
-        decision: Decision,
-        now: datetime,
-        delays: dict[str, timedelta],
-        outcome: SweepOutcome,
-    ) -> Reduction:
-        if decision.action is Action.LOOK_AT_TWIN:
-            return await self._looked(record, decision, now)
+    async def _decided(self, record: DeviceRecord, tick: _Tick) -> Reduction:
+        decision = self._decision(record, tick)
+        if decision.action is not Action.LOOK_AT_TWIN:
+            return self._carried_out(record, decision, tick)
+        try:
+            return await self._looks.look(record, decision, tick.now)
+        except InfrastructureFault as fault:
+            _log.warning("the twin of %s is looked at later: %s", record.device_id, fault)
+            tick.outcome.failed += 1
+        later = tick.now + LOOK_AGAIN
+        if record.certificate is None:
+            return Reduction(replace(record, look_at=None, next_deadline=later))
+        waiting = replace(record, look_at=later)
+        return self._carried_out(waiting, self._decision(waiting, tick), tick)
+
+    def _decision(self, record: DeviceRecord, tick: _Tick) -> Decision:
+        return decide(record, tick.now, self._policies.renewal, tick.circumstances)
+
+    def _carried_out(self, record: DeviceRecord, decision: Decision, tick: _Tick) -> Reduction:
+        now = tick.now
         if decision.action is Action.CONTINUE_CONTAINMENT:
             return apply(record, replace(decision, action=Action.REPEAT_DISPATCH), now)
-        if decision.action is not Action.SEND_COMMAND:
+        if not _sends(decision):
             return apply(record, decision, now)
-        place = outcome.commands + outcome.over_budget
-        delay = self._budget.delay(place)
+        place = tick.next_place()
         if not self._budget.has_room(place):
-            outcome.over_budget += 1
-            return postponed(record, decision, now + delay, now)
-        outcome.commands += 1
-        delays[record.device_id] = delay
-        return apply(record, delayed(decision, delay), now)
-
-    async def _looked(self, record: DeviceRecord, decision: Decision, now: datetime) -> Reduction:
-        """The record after a look at its twin; a device that the hub does not know any more is retired."""
-        event_id = f"look/{record.device_id}/{now.isoformat()}"
-        base = apply(record, replace(decision, action=None), now)
-        looked = replace(base.record, look_at=None)
-        twin = await self._hub.get_twin(record.device_id)
-        try:
-            if twin is None:
-                gone = IdentityDeleted(
-                    event_id=event_id, enqueued_at=now, device_id=record.device_id, hub=record.hub, at=now
-                )
-                reduction = reduce(looked, gone, self._policies)
-            else:
-                news = read_twin(twin, device_id=record.device_id, hub=record.hub, event_id=event_id, at=now)
-                reduction = reduce(looked, news, self._policies)
-        except BadEvent as bad:
-            _log.warning("the twin of %s cannot be read: %s", record.device_id, bad.reason)
-            return Reduction(replace(looked, reason=reasons.EVALUATION_FAILED, next_deadline=now + DAILY), base.history)
-        if reduction is None:
-            return Reduction(looked, base.history)
-        return Reduction(_with_outbox(reduction.record, now), (*base.history, *reduction.history))
+            tick.outcome.over_budget += 1
+            return postponed(record, decision, now + self._budget.slot(place), now)
+        tick.outcome.commands += 1
+        tick.delays[record.device_id] = self._budget.delay(place)
+        return apply(record, delayed(record, decision, self._budget.delay(place)), now)
 
 
-def _with_outbox(record: DeviceRecord, now: datetime) -> DeviceRecord:
-    return replace(record, dispatch_by=record.dispatch_by or now + DISPATCH_PATIENCE) if record.pending else record
+@dataclass(slots=True)
+class _Tick:
+    """What one evaluation shares: its instant, and the places that commands have taken in the minute after it."""
+
+    now: datetime
+    circumstances: Circumstances
+    outcome: SweepOutcome = field(default_factory=SweepOutcome)
+    delays: dict[str, timedelta] = field(default_factory=dict)
+
+    def next_place(self) -> int:
+        return self.outcome.commands + self.outcome.over_budget
+
+
+def _sends(decision: Decision) -> bool:
+    """Whether a command leaves: a new one, or one whose first dispatch nobody confirmed."""
+    if decision.action is Action.REPEAT_DISPATCH:
+        return decision.command is not None and decision.command.sent_at is None
+    return decision.action is Action.SEND_COMMAND
 
 
 def _time_left(record: DeviceRecord) -> datetime:

@@ -29,6 +29,14 @@ class Budget:
         """How long the command at the given place (0, 1, ...) of a tick waits, so that a tick's commands are even."""
         return _MINUTE * place / self.commands
 
+    def slot(self, place: int) -> timedelta:
+        """How long a command over the budget waits: until the minute that has room for its place begins.
+
+        Waiting for its own instant in that minute would miss the tick at its beginning, and every second minute would
+        send nothing.
+        """
+        return _MINUTE * (place // self.commands)
+
     def has_room(self, place: int) -> bool:
         """Whether the place lies within this minute."""
         return place < self.commands

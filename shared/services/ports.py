@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
+from shared.domain.circumstances import Circumstances
 from shared.domain.envelope import Envelope
 
 type Value = str | int | bool | datetime
@@ -125,6 +126,9 @@ class Provisioning(Protocol):
     async def enrollment_group_of(self, registration_id: str) -> str | None:
         """The enrollment group that the registration came through, or None where DPS has no registration."""
 
+    async def has_enrollment(self, registration_id: str) -> bool:
+        """Whether an individual enrollment stands for the registration id, whatever its status."""
+
     async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
         """Disables the registration id by an individual enrollment, which wins over the group.
 
@@ -134,6 +138,20 @@ class Provisioning(Protocol):
 
     async def is_blocked(self, registration_id: str) -> bool:
         """Whether a disabled individual enrollment stands for the registration id."""
+
+
+class CircumstancesNow(Protocol):
+    """What rules beyond one device."""
+
+    async def current(self) -> Circumstances:
+        """As it is now."""
+
+
+class TrustedIssuersNow(Protocol):
+    """The issuing CAs whose certificates the hub accepts."""
+
+    async def current(self) -> tuple[str, ...]:
+        """PEM of each."""
 
 
 class DeadLetters(Protocol):

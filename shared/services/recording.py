@@ -1,42 +1,36 @@
-"""Recording: from a batch of events to records, and nothing lost on the way.
-
-A bad event becomes a dead letter and the batch goes on. A known infrastructure fault is raised, so that the trigger's
-retry policy holds the batch. A fault that nobody foresaw is raised a few times too; then the batch is taken event by
-event, and the culprits become dead letters, so that a bug cannot block a partition for ever.
-"""
+"""Recording: from a batch of events to records. `services/batches.py` sees to it that nothing is lost on the way."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from functools import lru_cache
+
+from cryptography import x509
 
 from shared.clock import Clock
 from shared.domain.changes import Policies, Reduction
 from shared.domain.envelope import Envelope
-from shared.domain.events import DomainEvent, TwinUnclear
+from shared.domain.events import DomainEvent, RegistrationFailed, TwinUnclear
 from shared.domain.history import HistoryEntry
 from shared.domain.parsing import parse_dps_event, parse_hub_event, read_twin
 from shared.domain.record import DISPATCH_PATIENCE, DeviceRecord
 from shared.domain.reducing import reduce
-from shared.errors import BadEvent, InfrastructureFault
+from shared.errors import BadEvent
+from shared.services.batches import EventBatches, Rejected
 from shared.services.outbox import Outbox
-from shared.services.ports import DeadLetters, Hub
+from shared.services.ports import DeadLetters, Hub, TrustedIssuersNow
 from shared.services.store import FleetStore
-
-_log = logging.getLogger(__name__)
-
-TRIES_AS_A_BATCH: Final = 5
+from shared.services.strangers import Strangers
 
 type Parser = Callable[[Envelope], Sequence[DomainEvent]]
 type Heard = tuple[Envelope, DomainEvent]
 
 
 class Recording:
-    """Records what the event hubs tell."""
+    """Records what the event hubs tell. issuers: None where certificates are not verified."""
 
     def __init__(
         self,
@@ -46,64 +40,58 @@ class Recording:
         hub: Hub,
         policies: Policies,
         clock: Clock,
+        strangers: Strangers | None = None,
+        issuers: TrustedIssuersNow | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._dead_letters = dead_letters
+        self._batches = EventBatches(dead_letters)
         self._hub = hub
         self._policies = policies
         self._clock = clock
-        self._failures: dict[str, int] = defaultdict(int)  # only of this instance: nothing depends on it being kept
+        self._strangers = strangers
+        self._issuers = issuers
 
     async def record_hub_events(self, envelopes: Sequence[Envelope]) -> None:
         """Twin changes and the lifecycle of identities. Raises: InfrastructureFault."""
-        await self._record(envelopes, parse_hub_event)
+        await self._batches.take(envelopes, self._record_hub_events)
 
     async def record_dps_events(self, envelopes: Sequence[Envelope]) -> None:
         """The registration log of DPS. Raises: InfrastructureFault."""
-        await self._record(envelopes, parse_dps_event)
+        await self._batches.take(envelopes, self._record_dps_events)
 
-    async def _record(self, envelopes: Sequence[Envelope], parse: Parser) -> None:
-        if not envelopes:
-            return
-        batch = envelopes[0].event_id
-        try:
-            await self._record_batch(envelopes, parse)
-        except InfrastructureFault:
-            raise
-        except Exception:  # a bug: retried like a fault, but not for ever
-            self._failures[batch] += 1
-            if self._failures[batch] < TRIES_AS_A_BATCH:
-                raise
-            _log.exception("batch at %s failed %d times: taking it event by event", batch, TRIES_AS_A_BATCH)
-            await self._record_one_by_one(envelopes, parse)
-        self._failures.pop(batch, None)
-
-    async def _record_one_by_one(self, envelopes: Sequence[Envelope], parse: Parser) -> None:
-        for envelope in envelopes:
-            try:
-                await self._record_batch([envelope], parse)
-            except InfrastructureFault:
-                raise
-            except Exception as bug:
-                _log.exception("event %s cannot be recorded", envelope.event_id)
-                await self._dead_letters.keep(envelope, f"unexpected {type(bug).__name__}")
-
-    async def _record_batch(self, envelopes: Sequence[Envelope], parse: Parser) -> None:
-        rejected: dict[str, tuple[Envelope, str]] = {}
-        heard = [h for e in envelopes for h in _parsed(e, parse, rejected)]
+    async def _record_hub_events(self, envelopes: Sequence[Envelope], rejected: Rejected) -> None:
+        heard = [h for e in envelopes for h in _parsed(e, parse_hub_event, rejected)]
         clear = await asyncio.gather(*(self._resolved(h, rejected) for h in heard))
+        await self._record([item for item in clear if item is not None], rejected)
+
+    async def _record_dps_events(self, envelopes: Sequence[Envelope], rejected: Rejected) -> None:
+        heard = [h for e in envelopes for h in _parsed(e, parse_dps_event, rejected)]
+        renamed = await self._store.device_ids_of({event.device_id for _, event in heard})
+        await self._record([(e, _renamed(event, renamed)) for e, event in heard], rejected)
+
+    async def _record(self, heard: Sequence[Heard], rejected: Rejected) -> None:
         by_device: dict[str, list[Heard]] = defaultdict(list)
-        for item in clear:
-            if item is not None:
-                by_device[item[1].device_id].append(item)
-        written = await self._store.update(by_device, lambda d, r: self._reduced(by_device[d], r, rejected))
-        for envelope, reason in rejected.values():
-            _log.warning("dead letter %s: %s", envelope.event_id, reason)
-            await self._dead_letters.keep(envelope, reason)
+        for item in heard:
+            by_device[item[1].device_id].append(item)
+        policies = await self._policies_now() if by_device else self._policies
+        unknown: dict[str, RegistrationFailed] = {}
+
+        def reducer(device_id: str, record: DeviceRecord | None) -> Reduction | None:
+            return self._reduced(by_device[device_id], record, policies, rejected, unknown)
+
+        written = await self._store.update(by_device, reducer, ready=lambda: self._batches.keep(rejected))
+        if unknown and self._strangers:
+            await self._strangers.count(list(unknown.values()))
         await self._outbox.dispatch(written)
 
-    async def _resolved(self, heard: Heard, rejected: dict[str, tuple[Envelope, str]]) -> Heard | None:
+    async def _policies_now(self) -> Policies:
+        if self._issuers is None:
+            return self._policies
+        certificates = tuple(_load(pem) for pem in await self._issuers.current())
+        return replace(self._policies, belief=replace(self._policies.belief, issuers=certificates))
+
+    async def _resolved(self, heard: Heard, rejected: Rejected) -> Heard | None:
         """The event, with a patch that is unclear alone replaced by the twin as it stands now."""
         envelope, event = heard
         if not isinstance(event, TwinUnclear):
@@ -125,14 +113,21 @@ class Recording:
         return envelope, whole
 
     def _reduced(
-        self, heard: Sequence[Heard], record: DeviceRecord | None, rejected: dict[str, tuple[Envelope, str]]
+        self,
+        heard: Sequence[Heard],
+        record: DeviceRecord | None,
+        policies: Policies,
+        rejected: Rejected,
+        unknown: dict[str, RegistrationFailed],
     ) -> Reduction | None:
         """All of a device's events in their order, as one change."""
         history: list[HistoryEntry] = []
         current = record
         for envelope, event in heard:
+            if current is None and isinstance(event, RegistrationFailed):
+                unknown[event.event_id] = event
             try:
-                reduction = reduce(current, event, self._policies)
+                reduction = reduce(current, event, policies)
             except BadEvent as bad:
                 rejected[envelope.event_id] = (envelope, bad.reason)
                 continue
@@ -146,9 +141,19 @@ class Recording:
         return Reduction(current, tuple(history))
 
 
-def _parsed(envelope: Envelope, parse: Parser, rejected: dict[str, tuple[Envelope, str]]) -> Sequence[Heard]:
+def _parsed(envelope: Envelope, parse: Parser, rejected: Rejected) -> Sequence[Heard]:
     try:
         return [(envelope, event) for event in parse(envelope)]
     except BadEvent as bad:
         rejected[envelope.event_id] = (envelope, bad.reason)
         return []
+
+
+def _renamed(event: DomainEvent, names: Mapping[str, str]) -> DomainEvent:
+    """The event under the device's id, where its registration id is another."""
+    return replace(event, device_id=names.get(event.device_id, event.device_id))
+
+
+@lru_cache(maxsize=64)
+def _load(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.encode())

@@ -41,11 +41,12 @@ def stored(row: Row) -> Stored:
 
 
 def writes(partition: str, change: Change) -> list[Write]:
-    """The rows of one change, for one transaction: record, deadline, expiry, history and the audit's copy of it."""
+    """The rows of one change, for one transaction: the record, its index rows, history and the audit's copy of it."""
     return [
         _record_write(partition, change),
         *_due_writes(partition, change),
         *_expiry_writes(partition, change),
+        *_containment_writes(partition, change),
         *(w for entry in change.history for w in _history_writes(partition, change.after.device_id, entry)),
     ]
 
@@ -85,6 +86,27 @@ def _expiry_writes(partition: str, change: Change) -> list[Write]:
     return moved
 
 
+def _containment_writes(partition: str, change: Change) -> list[Write]:
+    before = _containment_row(partition, change.before.record) if change.before else None
+    after = _containment_row(partition, change.after)
+    if before == after:
+        return []
+    if after is None:
+        return [Write("delete", before)] if before else []
+    return [Write("upsert", after)]
+
+
+def _containment_row(partition: str, record: DeviceRecord) -> Row | None:
+    """Who is being shut out, for those who look at connections: `verifiedAt` once the device was seen gone."""
+    containment = record.containment
+    if containment is None:
+        return None
+    values: dict[str, Value] = {"deviceId": record.device_id, "requestedAt": containment.requested_at}
+    if containment.disconnected_at is not None:
+        values["verifiedAt"] = containment.disconnected_at
+    return Row(partition, keys.contained_key(record.device_id), values)
+
+
 def _due_key(record: DeviceRecord) -> str | None:
     return keys.due_key(record.due_at, record.device_id) if record.due_at else None
 
@@ -105,6 +127,8 @@ def _expiry_row(partition: str, record: DeviceRecord) -> Row | None:
         values |= {"validUntil": format_instant(certificate.valid_until), "evidence": certificate.evidence.value}
     if certificate is not None and certificate.thumbprint is not None:
         values["thumbprint"] = certificate.thumbprint
+    if certificate is not None and certificate.authority_key_id is not None:
+        values["authorityKeyId"] = certificate.authority_key_id
     return Row(partition, keys.expires_key(valid_until, record.device_id), values)
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Final
 
+import msgspec
+
 from shared.domain import keys
 from shared.domain.changes import Reduction
 from shared.domain.record import DeviceRecord
-from shared.errors import Conflict, InfrastructureFault, SettingsError
+from shared.errors import Conflict, FleetcertError, InfrastructureFault, SettingsError
 from shared.services.ports import Row, Table, Write
 from shared.services.rows import Change, Stored, stored, writes
 
+_log = logging.getLogger(__name__)
+
 TRANSACTION_LIMIT: Final = 100
 """Operations in one entity-group transaction (Azure docs: Table storage)."""
+TRANSACTION_BYTES: Final = 3 * 2**20
+"""A transaction's payload may have 4 MiB; the rest is room for its envelope."""
 TRIES: Final = 8
 """How often a record is read and reduced again when others keep writing it."""
 
+type Batch = list[tuple[Change, list[Write]]]
 type Reducer = Callable[[str, DeviceRecord | None], Reduction | None]
 
 
@@ -53,29 +61,37 @@ class FleetStore:
         row = await self._table.get(self._partition(device_id), keys.device_key(device_id))
         return stored(row) if row else None
 
-    async def load_many(self, device_ids: Iterable[str]) -> dict[str, Stored]:
-        """The records of those devices that have one."""
+    async def load_many(self, device_ids: Iterable[str], *, skip_broken: bool = False) -> dict[str, Stored]:
+        """The records of those devices that have one. skip_broken: leaves out those that cannot be read, with a log."""
         groups: dict[str, list[str]] = defaultdict(list)
         for device_id in device_ids:
             groups[self._partition(device_id)].append(keys.device_key(device_id))
         answers = await asyncio.gather(*(self._table.get_many(p, wanted) for p, wanted in groups.items()))
-        records = [stored(row) for answer in answers for row in answer.values()]
+        rows = [row for answer in answers for row in answer.values()]
+        records = [s for row in rows if (s := _readable(row) if skip_broken else stored(row)) is not None]
         return {s.record.device_id: s for s in records}
 
     async def update(
-        self, device_ids: Iterable[str], reducer: Reducer, known: Mapping[str, Stored] | None = None
+        self,
+        device_ids: Iterable[str],
+        reducer: Reducer,
+        known: Mapping[str, Stored] | None = None,
+        *,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> list[Stored]:
         """Reads, reduces and writes each record; who meets another's write reads again. Returns what was written.
 
         known: the records as they were a moment ago, which spares the first read. The reducer may be called several
-        times for a device; None from it leaves the record as it is. Raises: InfrastructureFault where others keep
-        writing.
+        times for a device; None from it leaves the record as it is. ready: what has to be safe before the records are
+        written. Raises: InfrastructureFault where others keep writing.
         """
         written: list[Stored] = []
         wanted = set(device_ids)
         for attempt in range(TRIES):
             known = known if known is not None and attempt == 0 else await self.load_many(wanted)
             changes = [c for d in sorted(wanted) if (c := _change(d, known.get(d), reducer)) is not None]
+            if ready is not None:
+                await ready()
             done = await self.write(changes, together=attempt < 2)
             written.extend(done)
             wanted = {c.after.device_id for c in changes} - {s.record.device_id for s in done}
@@ -83,21 +99,39 @@ class FleetStore:
                 return written
         raise InfrastructureFault("table", f"{len(wanted)} records kept changing")
 
-    async def write(self, changes: Sequence[Change], *, together: bool = True) -> list[Stored]:
-        """Writes whole devices, many a transaction where `together`. Returns those that met no other's write."""
+    async def write(
+        self, changes: Sequence[Change], *, together: bool = True, skip_broken: bool = False
+    ) -> list[Stored]:
+        """Writes whole devices, many a transaction where `together`. Returns those that met no other's write.
+
+        skip_broken: leaves out those that storage refuses as they are, with a log, instead of raising.
+        """
         groups: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
             groups[self._partition(change.after.device_id)].append(change)
         batches = [(p, b) for p, group in groups.items() for b in _batches(p, group, together)]
-        outcomes = await asyncio.gather(*(self._commit(partition, batch) for partition, batch in batches))
+        commit = self._commit_what_is_sound if skip_broken else self._commit
+        outcomes = await asyncio.gather(*(commit(partition, batch) for partition, batch in batches))
         return list(chain.from_iterable(outcomes))
 
-    async def _commit(self, partition: str, batch: list[tuple[Change, list[Write]]]) -> list[Stored]:
+    async def _commit(self, partition: str, batch: Batch) -> list[Stored]:
         try:
             etags = await self._table.commit(partition, [write for _, operations in batch for write in operations])
         except Conflict:
             return []
         return [Stored(change.after, etags[keys.device_key(change.after.device_id)]) for change, _ in batch]
+
+    async def _commit_what_is_sound(self, partition: str, batch: Batch) -> list[Stored]:
+        try:
+            return await self._commit(partition, batch)
+        except InfrastructureFault:
+            raise
+        except FleetcertError:
+            if len(batch) == 1:
+                _log.exception("storage refuses the record of %s", batch[0][0].after.device_id)
+                return []
+        alone = [await self._commit_what_is_sound(partition, [one]) for one in batch]
+        return list(chain.from_iterable(alone))
 
     async def due(self, partition: str, now: datetime, limit: int) -> list[str]:
         """The devices of a shard whose deadline has come, the longest overdue first."""
@@ -108,6 +142,17 @@ class FleetStore:
         """The list rows of a shard behind the key `after` ("" from the start), the earliest expiry first."""
         return self._table.scan(partition, *keys.expires_range(after), limit)
 
+    async def device_ids_of(self, registration_ids: Iterable[str]) -> dict[str, str]:
+        """Registration id -> device id, for those registration ids that lead to a device of another name."""
+        places = {keys.registration_key(identifier): identifier for identifier in registration_ids}
+        rows = await self._table.get_many(keys.FLEET_PARTITION, list(places))
+        return {places[key]: str(row.values["deviceId"]) for key, row in rows.items()}
+
+    async def remember_registration(self, registration_id: str, device_id: str) -> None:
+        """From now on the registration id leads to this device."""
+        row = Row(keys.FLEET_PARTITION, keys.registration_key(registration_id), {"deviceId": device_id})
+        await self._table.commit(keys.FLEET_PARTITION, [Write("upsert", row)])
+
     async def history(self, device_id: str, limit: int) -> list[Row]:
         """The newest rows of a device's history."""
         low, high = keys.history_range(device_id)
@@ -117,20 +162,37 @@ class FleetStore:
         return keys.shard_of(device_id, self._shards)
 
 
+def _readable(row: Row) -> Stored | None:
+    try:
+        return stored(row)
+    except (KeyError, msgspec.ValidationError, msgspec.DecodeError):
+        _log.exception("the record in row %s/%s cannot be read", row.partition, row.key)
+        return None
+
+
 def _change(device_id: str, known: Stored | None, reducer: Reducer) -> Change | None:
     reduction = reducer(device_id, known.record if known else None)
     return Change(known, reduction.record, reduction.history) if reduction else None
 
 
-def _batches(partition: str, changes: list[Change], together: bool) -> Iterable[list[tuple[Change, list[Write]]]]:
-    batch: list[tuple[Change, list[Write]]] = []
-    size = 0
+def _batches(partition: str, changes: list[Change], together: bool) -> Iterable[Batch]:
+    batch: Batch = []
+    count = size = 0
     for change in changes:
         operations = writes(partition, change)
-        if batch and (not together or size + len(operations) > TRANSACTION_LIMIT):
+        weight = sum(map(_weight, operations))
+        is_full = count + len(operations) > TRANSACTION_LIMIT or size + weight > TRANSACTION_BYTES
+        if batch and (not together or is_full):
             yield batch
-            batch, size = [], 0
+            batch, count, size = [], 0, 0
         batch.append((change, operations))
-        size += len(operations)
+        count += len(operations)
+        size += weight
     if batch:
         yield batch
+
+
+def _weight(write: Write) -> int:
+    """About how many bytes the operation takes in a transaction."""
+    texts = (value for value in write.row.values.values() if isinstance(value, str))
+    return 700 + 2 * sum(map(len, texts))  # the multipart envelope and the names, and JSON's escapes

@@ -21,7 +21,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The local Azure of the session, with the app where there is one."""
     root = Path(__file__).parents[2]
     options = () if (root / "function_app.py").exists() else ("--without-app",)
-    up = start_up(tmp_path_factory.mktemp("local-azure"), *options, VALIDITY=str(VALIDITY_SECONDS))
+    up = start_up(tmp_path_factory.mktemp("local-azure"), *options, VALIDITY=str(VALIDITY_SECONDS), FEEDBACK="off")
     try:
         up.wait_until_ready()
         children = up.children()

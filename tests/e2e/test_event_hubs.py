@@ -30,6 +30,8 @@ from support.event_hub_clients import (
     receiving,
 )
 
+from fleetcert.local.config import OTHER_CONSUMER_GROUP
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -139,7 +141,7 @@ async def test_another_consumer_group_gets_every_event_too(
 ) -> None:
     await sender.send_batch([marked(mark)], partition_id="0")
     await received.until(1, mark)
-    async with receiving(consumer(azure, group="fleetcert")) as others:
+    async with receiving(consumer(azure, group=OTHER_CONSUMER_GROUP)) as others:
         await others.until(1, mark)
 
 
@@ -191,11 +193,13 @@ async def test_a_consumer_resumes_after_its_checkpoint(
     await sender.send_batch([marked(mark, text) for text in ("1", "2", "3")], partition_id="1")
     # A consumer that checkpoints claims its partitions with an epoch, so it stays out of the other tests' group.
     checkpoints = BlobCheckpointStore.from_connection_string(**store)
-    async with receiving(consumer(azure, group="fleetcert", checkpoint_store=checkpoints), checkpoint=True) as first:
+    async with receiving(
+        consumer(azure, group=OTHER_CONSUMER_GROUP, checkpoint_store=checkpoints), checkpoint=True
+    ) as first:
         await first.until(3, mark)
     await sender.send_batch([marked(mark, text) for text in ("4", "5")], partition_id="1")
     checkpoints = BlobCheckpointStore.from_connection_string(**store)
-    async with receiving(consumer(azure, group="fleetcert", checkpoint_store=checkpoints)) as second:
+    async with receiving(consumer(azure, group=OTHER_CONSUMER_GROUP, checkpoint_store=checkpoints)) as second:
         await second.until(2, mark)
     assert (first.bodies(mark), second.bodies(mark)) == (["1", "2", "3"], ["4", "5"])
 
@@ -206,7 +210,7 @@ async def test_a_higher_epoch_takes_the_partition_over_and_a_lower_one_is_refuse
     await sender.send_batch([marked(mark)], partition_id="0")
 
     def claiming(epoch: int) -> Any:
-        return receiving(consumer(azure, group="fleetcert"), partition_id="0", owner_level=epoch)
+        return receiving(consumer(azure, group=OTHER_CONSUMER_GROUP), partition_id="0", owner_level=epoch)
 
     async with claiming(1) as first:
         await first.until(1, mark)

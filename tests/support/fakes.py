@@ -179,11 +179,15 @@ class FakeProvisioning:
     async def enrollment_group_of(self, registration_id: str) -> str | None:
         return "fleet"
 
+    async def has_enrollment(self, registration_id: str) -> bool:
+        return registration_id in self.blocks
+
     async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
         if self.faults:
             raise self.faults.pop(0)
-        self.blocks[registration_id] = onboarding_pem
-        return Block(registration_id, True, "x509" if onboarding_pem else "symmetricKey")
+        created = registration_id not in self.blocks
+        self.blocks.setdefault(registration_id, onboarding_pem)
+        return Block(registration_id, created, "x509" if self.blocks[registration_id] else "symmetricKey")
 
     async def is_blocked(self, registration_id: str) -> bool:
         return registration_id in self.blocks

@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import FakeAlerts, FakeDeadLetters, FakeHub, FakeProvisioning, FakeQueue, FakeSender, FakeTable
+from support.audit_log import FakeAuditLog
+from support.fakes import (
+    FakeAlerts,
+    FakeClock,
+    FakeDeadLetters,
+    FakeHub,
+    FakeProvisioning,
+    FakeQueue,
+    FakeSender,
+    FakeTable,
+)
+from support.feedback import FakeFeedback
+from support.reconciling import FakeEnrollmentGroups, FakeFleetQuery
 
 from fleetcert.local.functions_host.engine import Engine, Function, Outcome
 from fleetcert.local.functions_host.wire import http_datum
@@ -30,6 +42,7 @@ ENVIRONMENT = {
     "DPS_SERVICE_HOSTNAME": "dps-1.azure-devices-provisioning.net",
     "EVENTGRID_TOPIC_ENDPOINT": "https://topic.example/api/events",
     "FleetStorage": "UseDevelopmentStorage=true",
+    "SHARDS": "32",
     "WEBSITE_AUTH_ENABLED": "True",
     "FLEETCERT_TENANT_ID": TENANT,
 }
@@ -44,9 +57,16 @@ class Ports:
     renewal_commands: FakeQueue = field(default_factory=FakeQueue)
     containment: FakeQueue = field(default_factory=FakeQueue)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
+    audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     sender: FakeSender = field(default_factory=FakeSender)
     hub: FakeHub = field(default_factory=FakeHub)
     provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
+    fleet_query: FakeFleetQuery = field(init=False)
+    enrollment_groups: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
+    feedback: FakeFeedback = field(default_factory=FakeFeedback)
+
+    def __post_init__(self) -> None:
+        self.fleet_query = FakeFleetQuery(self.hub, FakeClock())
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from support.connections import connected, connection_event
 from support.events import claim, dps_event, dps_record, hub_event, twin_event
+from support.feedback import answer
 
 from fleetcert.local.functions_host.event_hub_events import PartitionName, ReceivedEvent, batch_metadata, bodies_datum
 from fleetcert.local.functions_host.wire import metadata_datums, to_datum
+from shared import composition
 from shared.domain.envelope import Envelope
 from shared.domain.keys import device_key, shard_of
 from shared.errors import InfrastructureFault
@@ -18,15 +21,30 @@ from shared.errors import InfrastructureFault
 EVENT_HUB_TRIGGERS = {
     "record_hub_events": ("%IOT_EVENTS%", "IotEvents"),
     "record_dps_events": ("%DPS_EVENTS%", "DpsEvents"),
+    "record_connection_events": ("%CONNECTION_EVENTS%", "ConnectionEvents"),
 }
 QUEUE_TRIGGERS = {"send_renewal_command": "%RENEWAL_COMMANDS%", "contain_device": "%CONTAINMENT%"}
+TIMERS = {
+    "sweep_deadlines": "SWEEP",
+    "append_audit": "AUDIT",
+    "prune_history": "PRUNE",
+    "reconcile_fleet": "RECONCILE",
+    "drain_command_feedback": "FEEDBACK",
+    "watch_issuers": "ISSUERS",
+    "watch_fleet_health": "HEALTH",
+    "take_snapshot": "SNAPSHOT",
+    "follow_rotation": "ROTATION",
+    "tell_strangers": "STRANGERS",
+}
 ROUTES = {
     "list_devices": "devices",
     "show_device": "devices/{deviceId}",
     "renew_device": "devices/{deviceId}/renew",
     "disable_device": "devices/{deviceId}/disable",
+    "fleet_summary": "fleet/summary",
     "health": "health",
 }
+TICK = to_datum({"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False})
 
 
 def received(envelope: Envelope) -> ReceivedEvent:
@@ -55,8 +73,14 @@ def record_of(ports: Any, device_id: str) -> dict[str, Any]:
     return document
 
 
+def restarted() -> None:
+    """The app reads its settings anew."""
+    composition.app._services = None
+    composition.app.__dict__.pop("settings", None)
+
+
 def test_the_app_is_these_functions_and_no_others(loaded: Any):
-    assert loaded.functions.keys() == {*EVENT_HUB_TRIGGERS, *QUEUE_TRIGGERS, *ROUTES, "sweep_deadlines"}
+    assert loaded.functions.keys() == {*EVENT_HUB_TRIGGERS, *QUEUE_TRIGGERS, *ROUTES, *TIMERS}
 
 
 @pytest.mark.parametrize("name", EVENT_HUB_TRIGGERS)
@@ -80,8 +104,9 @@ def test_queue_triggers_read_the_fleets_own_storage(loaded: Any, name: str):
     assert trigger["connection"] == "FleetStorage"
 
 
-def test_the_sweeps_schedule_is_a_setting(loaded: Any):
-    assert loaded.functions["sweep_deadlines"].trigger["schedule"] == "%SWEEP_SCHEDULE%"
+@pytest.mark.parametrize("name", TIMERS)
+def test_a_timers_schedule_is_a_setting(loaded: Any, name: str):
+    assert loaded.functions[name].trigger["schedule"] == f"%{TIMERS[name]}_SCHEDULE%"
 
 
 @pytest.mark.parametrize("name", ROUTES)
@@ -150,10 +175,43 @@ async def test_a_command_that_is_no_longer_wanted_is_done_with(fleet_app: Any, p
     assert ports.sender.sent == []
 
 
-async def test_a_tick_sweeps(fleet_app: Any):
-    timer = to_datum({"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False})
-    outcome = await fleet_app.invoke("sweep_deadlines", {"timer": timer}, {})
+@pytest.mark.parametrize("name", TIMERS)
+async def test_a_tick_does_its_work(fleet_app: Any, name: str):
+    outcome = await fleet_app.invoke(name, {"timer": TICK}, {})
     assert outcome.ok, outcome.error
+
+
+async def test_what_was_recorded_is_appended_to_the_audit_at_the_next_tick(fleet_app: Any, ports: Any):
+    await deliver(fleet_app, "record_hub_events", twin_event({"certificate": claim()}))
+    await fleet_app.invoke("append_audit", {"timer": TICK}, {})
+    assert [json.loads(line)["entry"]["eventId"] for line in ports.audit.lines()] == ["iot-events/3/1"]
+    assert ports.table.keys("audit!") == []
+
+
+async def test_a_bad_connection_event_becomes_a_dead_letter(fleet_app: Any, ports: Any):
+    outcome = await deliver(fleet_app, "record_connection_events", connection_event(order=9, body=b"garbled"))
+    assert outcome.ok, outcome.error
+    assert list(ports.dead_letters.kept) == ["connection-events/3/9"]
+
+
+async def test_everybodys_connections_are_kept_where_the_setting_says_so(
+    fleet_app: Any, ports: Any, environment: dict[str, str]
+):
+    await deliver(fleet_app, "record_connection_events", connected(1))
+    assert ports.table.keys("seen!") == []
+    environment["CONNECTION_STATE"] = "all"
+    restarted()
+    await deliver(fleet_app, "record_connection_events", connected(2))
+    assert ports.table.keys("seen!") == ["seen!dev-1"]
+
+
+async def test_feedback_is_left_alone_where_the_setting_says_so(
+    fleet_app: Any, ports: Any, environment: dict[str, str]
+):
+    environment["FEEDBACK"] = "off"
+    ports.feedback.put(answer())
+    assert (await fleet_app.invoke("drain_command_feedback", {"timer": TICK}, {})).ok
+    assert ports.feedback.deliveries == {}
 
 
 async def test_a_wrong_setting_fails_the_triggers_and_names_itself(fleet_app: Any, environment: dict[str, str]):

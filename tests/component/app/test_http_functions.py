@@ -16,7 +16,7 @@ from shared.errors import InfrastructureFault
 
 ALL = ("Fleet.Read", "Certificates.Renew", "Devices.Contain")
 MUTATIONS = {"renew_device": "Certificates.Renew", "disable_device": "Devices.Contain"}
-READS = ("list_devices", "show_device")
+READS = ("list_devices", "show_device", "fleet_summary")
 
 
 async def know(*device_ids: str) -> None:
@@ -44,6 +44,7 @@ async def test_a_caller_whom_the_platform_does_not_know_is_turned_away(fleet_app
     [
         ("list_devices", "GET", "Fleet.Read"),
         ("show_device", "GET", "Fleet.Read"),
+        ("fleet_summary", "GET", "Fleet.Read"),
         ("renew_device", "POST", "Certificates.Renew"),
         ("disable_device", "POST", "Devices.Contain"),
     ],
@@ -237,3 +238,15 @@ async def test_another_number_of_shards_than_the_tables_is_refused(fleet_app: An
     composition.app.__dict__.pop("settings")
     answer = await fleet_app.call("health")
     assert (answer.status, json.loads(answer.body)["setting"]) == (503, "SHARDS")
+
+
+async def test_the_summary_shows_the_last_snapshot_and_what_is_due(fleet_app: Any, ports: Any, headers: Any):
+    await know("dev-1", "dev-2")
+    read = headers("Fleet.Read")
+    assert (await fleet_app.call("fleet_summary", headers=read)).json == {"snapshot": None, "due": [], "moreDue": False}
+    services = await composition.app.services()
+    await services.watching.snapshots.run()
+    answer = await fleet_app.call("fleet_summary", headers=read)
+    assert answer.status == 200
+    assert (answer.json["snapshot"]["total"], answer.json["snapshot"]["states"]) == (2, {"valid": 2})
+    assert len(answer.json["snapshot"]["renewals"]) == 30

@@ -1,0 +1,21 @@
+"""The walk through the whole fleet: the table is put right by what the hub and DPS have."""
+
+from __future__ import annotations
+
+import logging
+
+import azure.functions as func
+
+from shared.composition import app
+
+blueprint = func.Blueprint()
+_log = logging.getLogger(__name__)
+
+
+@blueprint.function_name("reconcile_fleet")
+@blueprint.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", run_on_startup=False, use_monitor=True)
+async def reconcile_fleet(timer: func.TimerRequest) -> None:
+    """One step of a pass where one is open, due or asked for; else one read of the table."""
+    services = await app.services()
+    if (outcome := await services.reconciling.step()) is not None:
+        _log.info("reconciled, past due %s: %s", timer.past_due, outcome)

@@ -1,0 +1,70 @@
+"""The enrollment groups of the Device Provisioning Service and what came in through them, in pages.
+
+Azure docs: REST, DPS service: Enrollment Group - Query, Device Registration State - Query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from shared.adapters.dps import SERVICE, ServiceApi
+from shared.adapters.faults import fault_of_status
+from shared.domain.inventory import EnrollmentGroup, Registration
+from shared.services.reconciling import ContinuationExpired
+
+ALL_GROUPS: Final = {"query": "SELECT * FROM enrollmentGroups"}
+ALL_REGISTRATIONS: Final = {"query": "*"}
+PAGE: Final = 1000
+"""Asked for; the service may give fewer on a page."""
+
+
+class DpsInventory(ServiceApi):
+    """One provisioning service, whose enrollment groups and registrations can be listed."""
+
+    async def list(self) -> Sequence[EnrollmentGroup]:
+        """All enrollment groups."""
+        groups: list[EnrollmentGroup] = []
+        continuation: str | None = None
+        while True:
+            documents, continuation = await self._page(("enrollmentGroups", "query"), ALL_GROUPS, continuation)
+            groups += [_group(document) for document in documents]
+            if continuation is None:
+                return groups
+
+    async def registrations(self, group: str, continuation: str | None) -> tuple[Sequence[Registration], str | None]:
+        """A page of the devices that are assigned through the group. Raises: ContinuationExpired."""
+        path = ("registrations", group, "query")
+        documents, rest = await self._page(path, ALL_REGISTRATIONS, continuation)
+        return list(_registrations(documents)), rest
+
+    async def _page(
+        self, path: tuple[str, ...], query: dict[str, Any], continuation: str | None
+    ) -> tuple[Sequence[dict[str, Any]], str | None]:
+        headers = {"x-ms-max-item-count": str(PAGE)} | ({"x-ms-continuation": continuation} if continuation else {})
+        response = await self._send("POST", path, query, headers)
+        if response.status_code == 400 and continuation:
+            raise ContinuationExpired(f"DPS does not know the continuation: {response.text()[:200]}")
+        if response.status_code != 200:
+            raise fault_of_status(SERVICE, response.status_code, response.headers, response.text()[:500])
+        return response.json(), response.headers.get("x-ms-continuation") or None
+
+
+def _group(document: dict[str, Any]) -> EnrollmentGroup:
+    return EnrollmentGroup(
+        id=document["enrollmentGroupId"],
+        attestation=document["attestation"]["type"],
+        credential_policy=document.get("credentialPolicyName") or None,
+        enabled=document.get("provisioningStatus") != "disabled",
+    )
+
+
+def _registrations(documents: Sequence[dict[str, Any]]) -> Iterator[Registration]:
+    """Those that led to a device; a registration that failed names none."""
+    for document in documents:
+        if document.get("status") == "assigned" and document.get("deviceId"):
+            yield Registration(
+                registration_id=document["registrationId"],
+                device_id=document["deviceId"],
+                hub=str(document.get("assignedHub", "")).partition(":")[0].partition(".")[0],
+            )
