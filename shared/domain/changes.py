@@ -50,6 +50,7 @@ def next_life(record: DeviceRecord, hub: str) -> DeviceRecord:
         incarnation=record.incarnation + 1,
         version=0,
         twin_version=0,
+        tags={},
         state=State.DISABLED if containment else State.UNKNOWN,
         reason=reasons.CONTAINING if containment else reasons.NO_CERTIFICATE,
         certificate=None,

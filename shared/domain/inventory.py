@@ -73,9 +73,12 @@ def bare(device_id: str, hub: str, source: Source) -> Reduction:
 def newcomer(reduction: Reduction, source: Source) -> Reduction:
     """A device that no event had told of, as its twin shows it.
 
-    Its certificate was issued long ago: a first installation would otherwise announce the whole fleet at once.
+    A certificate that was reported long ago is not announced: a first installation would announce the whole fleet. One
+    that was reported just now is: its event may still be on its way, and will be old news when it comes.
     """
     record = reduction.record
+    if record.twin_updated_at is not None and source.at - record.twin_updated_at < SILENCE:
+        return reduction
     pending = tuple(alert for alert in record.pending if alert.type != AlertType.CERTIFICATE_ISSUED)
     entries = [entry for entry in reduction.history if entry.kind != reasons.HISTORY_ISSUED]
     issued = [dict(entry.details) for entry in reduction.history if entry.kind == reasons.HISTORY_ISSUED]

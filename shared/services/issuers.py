@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import batched
 from typing import Any, Final, Protocol
+
+from cryptography import x509
 
 from shared.clock import Clock
 from shared.domain.ca_watch import (
@@ -20,9 +23,10 @@ from shared.domain.ca_watch import (
     remaining,
     watch,
 )
+from shared.domain.changes import Policies
 from shared.domain.keys import FLEET_PARTITION
 from shared.domain.levels import Levels
-from shared.services.ports import Alerts, Row, Table, Value, Write
+from shared.services.ports import Alerts, Row, Table, TrustedIssuersNow, Value, Write
 from shared.services.store import TRANSACTION_LIMIT
 
 KEEP: Final = timedelta(days=90)
@@ -117,6 +121,19 @@ class TrustedIssuers:
             self._known = tuple(i for i in await stored_issuers(self._table) if i.source is Source.HUB)
             self._known_until = now + CACHE_LIFE
         return self._known
+
+
+async def verifying(policies: Policies, issuers: TrustedIssuersNow | None) -> Policies:
+    """The policies with the issuing CAs that the hub trusts now. Raises: InfrastructureFault."""
+    if issuers is None:
+        return policies
+    certificates = tuple(_load(pem) for pem in await issuers.current())
+    return replace(policies, belief=replace(policies.belief, issuers=certificates))
+
+
+@lru_cache(maxsize=64)
+def _load(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.encode())
 
 
 async def stored_issuers(table: Table) -> list[Issuer]:

@@ -6,9 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
-
-from cryptography import x509
 
 from shared.clock import Clock
 from shared.domain.changes import Policies, Reduction
@@ -20,6 +17,7 @@ from shared.domain.record import DISPATCH_PATIENCE, DeviceRecord
 from shared.domain.reducing import reduce
 from shared.errors import BadEvent
 from shared.services.batches import EventBatches, Rejected
+from shared.services.issuers import verifying
 from shared.services.outbox import Outbox
 from shared.services.ports import DeadLetters, Hub, TrustedIssuersNow
 from shared.services.store import FleetStore
@@ -74,7 +72,7 @@ class Recording:
         by_device: dict[str, list[Heard]] = defaultdict(list)
         for item in heard:
             by_device[item[1].device_id].append(item)
-        policies = await self._policies_now() if by_device else self._policies
+        policies = await verifying(self._policies, self._issuers) if by_device else self._policies
         unknown: dict[str, RegistrationFailed] = {}
 
         def reducer(device_id: str, record: DeviceRecord | None) -> Reduction | None:
@@ -84,12 +82,6 @@ class Recording:
         if unknown and self._strangers:
             await self._strangers.count(list(unknown.values()))
         await self._outbox.dispatch(written)
-
-    async def _policies_now(self) -> Policies:
-        if self._issuers is None:
-            return self._policies
-        certificates = tuple(_load(pem) for pem in await self._issuers.current())
-        return replace(self._policies, belief=replace(self._policies.belief, issuers=certificates))
 
     async def _resolved(self, heard: Heard, rejected: Rejected) -> Heard | None:
         """The event, with a patch that is unclear alone replaced by the twin as it stands now."""
@@ -152,8 +144,3 @@ def _parsed(envelope: Envelope, parse: Parser, rejected: Rejected) -> Sequence[H
 def _renamed(event: DomainEvent, names: Mapping[str, str]) -> DomainEvent:
     """The event under the device's id, where its registration id is another."""
     return replace(event, device_id=names.get(event.device_id, event.device_id))
-
-
-@lru_cache(maxsize=64)
-def _load(pem: str) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(pem.encode())

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from cryptography import x509
-
 from shared.clock import Clock
 from shared.domain import inventory
 from shared.domain.changes import Policies, Reduction
@@ -21,6 +19,7 @@ from shared.domain.parsing import read_tags, read_twin
 from shared.domain.record import DeviceRecord, State
 from shared.domain.reducing import reduce
 from shared.errors import BadEvent
+from shared.services.issuers import verifying
 from shared.services.outbox import Outbox
 from shared.services.ports import Identity, TrustedIssuersNow
 from shared.services.rows import Stored
@@ -89,7 +88,7 @@ class Repairs:
         InfrastructureFault.
         """
         source = Source(pass_id=pass_id, at=self._clock.now())
-        policies = await self._policies_now()
+        policies = await verifying(self._policies, self._issuers)
         listed = {str(twin["deviceId"]): twin for twin in twins}
         doubtful: set[str] = set()
         unreadable: set[str] = set()
@@ -114,7 +113,7 @@ class Repairs:
     async def by_looks(self, pass_id: str, device_ids: Iterable[str]) -> Tally:
         """Reads these devices one by one, and retires those that the hub does not know. Raises: InfrastructureFault."""
         source = Source(pass_id=pass_id, at=self._clock.now())
-        policies = await self._policies_now()
+        policies = await verifying(self._policies, self._issuers)
         looks = (self._look(source, policies, device_id) for device_id in device_ids)
         tally: Tally = Counter()
         for looked in await asyncio.gather(*looks, return_exceptions=True):  # all end before one is raised
@@ -214,12 +213,6 @@ class Repairs:
         if identity is None or identity.status != "enabled":
             return None
         return await self._blocks.is_blocked(record.registration_id)
-
-    async def _policies_now(self) -> Policies:
-        if self._issuers is None:
-            return self._policies
-        issuers = tuple(x509.load_pem_x509_certificate(pem.encode()) for pem in await self._issuers.current())
-        return replace(self._policies, belief=replace(self._policies.belief, issuers=issuers))
 
     def _gone(self, record: DeviceRecord, source: Source) -> Reduction | None:
         event = IdentityDeleted(
