@@ -396,6 +396,7 @@ class _Storage:
 
 def _policies(settings: Settings) -> Policies:
     from shared.domain.changes import Policies
+    from shared.domain.levels import Levels
     from shared.domain.policy import BeliefPolicy, RenewalPolicy
 
     return Policies(
@@ -404,6 +405,7 @@ def _policies(settings: Settings) -> Policies:
             settings.renewal_share,
             command_ttl=settings.command_ttl,
             confirmation_grace=settings.confirmation_grace,
+            onboarding_levels=Levels.parse(settings.onboarding_levels),
         ),
         BeliefPolicy(settings.clock_skew, settings.policy_validity, require_pem=settings.require_pem),
     )

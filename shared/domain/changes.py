@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from shared.contracts import format_instant
 from shared.domain import reasons
@@ -39,6 +40,17 @@ def new_record(event: HeardEvent, hub: str) -> DeviceRecord:
         updated_at=event.enqueued_at,
         reason=reasons.NO_CERTIFICATE,
     )
+
+
+def known_until(record: DeviceRecord, hub: str) -> datetime | None:
+    """The service's time from which news of that hub are news.
+
+    A creation or deletion in one hub says nothing of another: a device that moves is deleted in the old hub after it
+    has reported in the new one, and the two hubs' events overtake each other.
+    """
+    same_hub = record.hub in ("", hub)
+    instants = (record.twin_updated_at, record.incarnation_since if same_hub else None)
+    return max((i for i in instants if i is not None), default=None)
 
 
 def next_life(record: DeviceRecord, hub: str) -> DeviceRecord:

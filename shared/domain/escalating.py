@@ -38,7 +38,7 @@ def escalate(record: DeviceRecord, now: datetime, policy: RenewalPolicy) -> Esca
         (
             _escalation(record, certificate, now, list(_overdue_levels(record, certificate, policy))),
             _escalation(record, certificate, now, list(_confirmation_levels(record, certificate, policy))),
-            watch_onboarding(record, now),  # who cannot reach DPS any more cannot come back once it has expired
+            watch_onboarding(record, now, policy.onboarding_levels),  # without it nobody comes back after expiry
         )
     )
 

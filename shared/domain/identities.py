@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.domain import reasons
-from shared.domain.changes import Reduction, entry_of, new_record, next_life
+from shared.domain.changes import Reduction, entry_of, known_until, new_record, next_life
 from shared.domain.events import IdentityCreated, IdentityDeleted
 from shared.domain.record import DeviceRecord, State
 
@@ -15,13 +15,12 @@ def identity_created(record: DeviceRecord | None, event: IdentityCreated) -> Red
     if record is None:
         created = replace(new_record(event, event.hub), incarnation_since=event.at)
         return Reduction(created, (entry_of(event, reasons.HISTORY_CREATED),))
-    if record.incarnation_since is not None and event.at <= record.incarnation_since:
-        return None
+    known_at = known_until(record, event.hub)
+    if known_at is not None and event.at <= known_at:
+        return None  # the creation of the life that is already known, arriving late
     if record.twin_updated_at is None and record.state is not State.RETIRED:
         begun = replace(record, hub=record.hub or event.hub, incarnation_since=event.at)
         return Reduction(begun, (entry_of(event, reasons.HISTORY_CREATED),))
-    if record.twin_updated_at is not None and event.at <= record.twin_updated_at:
-        return None  # the creation of the life that is already known, arriving late
     created = replace(next_life(record, event.hub), incarnation_since=event.at)
     return Reduction(created, (entry_of(event, reasons.HISTORY_CREATED),))
 
@@ -37,7 +36,7 @@ def identity_deleted(record: DeviceRecord | None, event: IdentityDeleted) -> Red
         record,
         state=State.RETIRED,
         reason=reasons.IDENTITY_DELETED,
-        twin_updated_at=event.at,
+        incarnation_since=event.at,
         updated_at=event.enqueued_at,
         command=None,
         renewal_request=None,

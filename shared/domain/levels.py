@@ -38,3 +38,6 @@ class Levels:
     def next_after(self, now: datetime, end: datetime, life: timedelta | None = None) -> datetime | None:
         """When the next level is reached; None once all are behind."""
         return next((at for at, _ in self.instants(end, life) if at > now), None)
+
+
+ONBOARDING_LEVELS: Final = Levels((30, 7, 1))

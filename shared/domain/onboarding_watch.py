@@ -9,10 +9,9 @@ from typing import Final
 from shared.contracts import format_instant
 from shared.domain.alerts import Alert, Escalation, device_alert
 from shared.domain.fleet_alerts import FleetAlertType
-from shared.domain.levels import Levels
+from shared.domain.levels import ONBOARDING_LEVELS, Levels
 from shared.domain.record import DeviceRecord, OnboardingCredential, State
 
-ONBOARDING_LEVELS: Final = Levels((30, 7, 1))
 _PREFIX: Final = "onboarding/"
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from cryptography import x509
 
+from shared.domain.levels import ONBOARDING_LEVELS, Levels
 from shared.domain.record import Certificate
 
 MAX_COMMAND_LIFE: Final = timedelta(days=2)
@@ -25,6 +26,7 @@ class RenewalPolicy:
     window: the widest window before expiry. share: the largest part of the lifetime that a window may take.
     spread: the first part of the window over which devices are spread. command_ttl: how long a first command lives.
     confirmation_grace: how long a registration may stay without a report of the certificate that it should have issued.
+    onboarding_levels: how long before an onboarding credential's end people are told.
     """
 
     window: timedelta = timedelta(days=7)
@@ -32,6 +34,7 @@ class RenewalPolicy:
     spread: Fraction = Fraction(1, 4)
     command_ttl: timedelta = timedelta(hours=1)
     confirmation_grace: timedelta = timedelta(hours=1)
+    onboarding_levels: Levels = ONBOARDING_LEVELS
 
     def window_of(self, certificate: Certificate) -> timedelta:
         """How long before its end this certificate wants renewal."""

@@ -7,12 +7,13 @@ incarnation is one life of the device id in one hub.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from shared.contracts import AlertType
 from shared.domain import reasons
 from shared.domain.alerts import device_alert
 from shared.domain.believing import Belief, believe, merge
-from shared.domain.changes import Policies, Reduction, describe, entry_of, new_record, next_life, telling
+from shared.domain.changes import Policies, Reduction, describe, entry_of, known_until, new_record, next_life, telling
 from shared.domain.events import Claim, HeardEvent, TwinReported
 from shared.domain.history import HistoryEntry
 from shared.domain.onboarding_watch import levels_that_outlive_a_certificate
@@ -31,7 +32,7 @@ def twin_reported(record: DeviceRecord | None, event: TwinReported, policies: Po
         version=event.version,
         twin_updated_at=event.updated_at,
         updated_at=max(current.updated_at, event.enqueued_at),
-        look_at=None,
+        look_at=_look_still_wanted(current, event),
         onboarding=_onboarding(current, event),
     )
     if event.certificate is not None:
@@ -42,9 +43,15 @@ def twin_reported(record: DeviceRecord | None, event: TwinReported, policies: Po
     return Reduction(current)
 
 
+def _look_still_wanted(record: DeviceRecord, event: TwinReported) -> datetime | None:
+    """A report from before the registration does not answer it."""
+    seen = record.registration_seen_at
+    return record.look_at if seen is not None and event.updated_at < seen else None
+
+
 def _in_its_incarnation(record: DeviceRecord, event: TwinReported) -> DeviceRecord | None:
     """The record in the life that the event belongs to, or None where the event is old news."""
-    known_at = record.twin_updated_at
+    known_at = known_until(record, event.hub)
     if known_at is not None and event.updated_at < known_at:
         return None
     if record.hub in ("", event.hub) and record.state is not State.RETIRED and event.version > record.version:

@@ -124,7 +124,11 @@ def _expiry_row(partition: str, record: DeviceRecord) -> Row | None:
         "hub": record.hub,
     }
     if certificate is not None:
-        values |= {"validUntil": format_instant(certificate.valid_until), "evidence": certificate.evidence.value}
+        values |= {
+            "validFrom": format_instant(certificate.valid_from),
+            "validUntil": format_instant(certificate.valid_until),
+            "evidence": certificate.evidence.value,
+        }
     if certificate is not None and certificate.thumbprint is not None:
         values["thumbprint"] = certificate.thumbprint
     if certificate is not None and certificate.authority_key_id is not None:

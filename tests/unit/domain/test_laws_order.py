@@ -157,3 +157,32 @@ def test_a_stream_that_is_rewound_again_and_again_ends_as_if_it_was_read_once(
         position = data.draw(st.integers(start, len(events)))
         heard += events[start:position]
     assert what_counts(after([*heard, *events[data.draw(st.integers(0, position)) :]])) == what_counts(after(events))
+
+
+LAST = ["renew", "report", "renew_with_proof", "move"]
+
+
+def interleaved(events: Sequence[Envelope], dice: random.Random) -> list[Envelope]:
+    """Another order in which two event hubs, and two IoT hubs, may tell the same: each keeps its own."""
+    streams: dict[tuple[str, object], list[Envelope]] = {}
+    for event in events:
+        streams.setdefault((event.hub, event.properties.get("hubName")), []).append(event)
+    merged = []
+    while streams:
+        name = dice.choice(sorted(streams, key=str))
+        merged.append(streams[name].pop(0))
+        if not streams[name]:
+            del streams[name]
+    return merged
+
+
+@given(st.lists(st.sampled_from(STEPS), max_size=6), st.sampled_from(LAST), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_streams_that_overtake_each_other_end_in_one_record(steps: list[str], end: str, dice: random.Random) -> None:
+    events = lived(steps, end)
+    assert what_counts(after(interleaved(events, dice))) == what_counts(after(events))
+
+
+def test_a_report_from_before_a_registration_does_not_answer_it() -> None:
+    *before, report, registration = lived(["renew"], "register")
+    assert what_counts(after([*before, registration, report])) == what_counts(after([*before, report, registration]))
