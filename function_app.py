@@ -18,12 +18,15 @@ from functions import (
     history,
     hub_events,
     issuers,
+    pause,
     reconcile,
     renew,
     renewal_commands,
+    resume,
     rotation,
     snapshot,
     strangers,
+    suppress,
 )
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -49,6 +52,9 @@ for module in (
     device,
     renew,
     disable,
+    pause,
+    resume,
+    suppress,
     health,
 ):
     app.register_functions(module.blueprint)

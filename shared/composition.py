@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
     from shared.services.feedback import Feedback, FeedbackQueue
+    from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
     from shared.services.intake import Intake
     from shared.services.issuers import CaCertificates, IssuerWatch
@@ -76,6 +77,7 @@ class Services:
     commands: Commands
     containment: Containment
     devices: Devices
+    circumstances: FleetCircumstances
     rotation: Rotation
     strangers: Strangers
     intake: Intake
@@ -210,6 +212,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         devices=Devices(store, deadlines, clock),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
+        circumstances=circumstances,
         rotation=Rotation(store, table, circumstances, budget, clock),
         strangers=strangers,
         feedback=Feedback(store, adapters.feedback, clock, enabled=settings.feedback == "on"),

@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from shared.contracts import format_instant
-from shared.domain import record
 from shared.domain.keys import EXPIRES
 from shared.schemas.requests import Malformed
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
+    from shared.domain import record
     from shared.services.devices import DeviceLine, Page
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ from shared.domain.record import Actor
 from shared.errors import NotPossible, SettingsError
 from shared.services.issuers import stored_issuers
 from shared.services.ports import Row, Table, Value, Write
+
+_log = logging.getLogger(__name__)
 
 CACHE_LIFE: Final = timedelta(seconds=30)
 AHEAD: Final = timedelta(days=35)
@@ -71,7 +74,7 @@ class FleetCircumstances:
         )
 
     async def pause(self, until: datetime, actor: Actor, reason: str, tag: str | None = None) -> None:
-        """Holds commands back, for the fleet or for a tag `name=value`; a second pause of the same moves its end.
+        """Holds commands back, for the fleet or for a tag `name=value`; a second pause of the same replaces the first.
 
         Raises: NotPossible without an end in the future or a reason, InfrastructureFault.
         """
@@ -79,14 +82,25 @@ class FleetCircumstances:
             raise NotPossible("a pause ends in the future")
         if not reason.strip() or (tag is not None and "=" not in tag):
             raise NotPossible("a pause has a reason, and a tag is chosen as name=value")
-        values: dict[str, Value] = {"until": until, "reason": reason, "tag": tag or "", "actor": actor.name}
+        await self._rule(until, actor, reason, tag)
+
+    async def resume(self, actor: Actor, reason: str, tag: str | None = None) -> None:
+        """Ends a pause now. The row stays, with who ended it and why. Raises: InfrastructureFault."""
+        await self._rule(self._clock.now(), actor, reason, tag)
+
+    async def _rule(self, until: datetime, actor: Actor, reason: str, tag: str | None) -> None:
+        values: dict[str, Value] = {
+            "until": until,
+            "reason": reason,
+            "tag": tag or "",
+            "actor": actor.name,
+            "actorObjectId": actor.object_id,
+            "actorAppId": actor.app_id,
+            "ruledAt": self._clock.now(),
+        }
+        _log.info("pause of %s until %s by %s: %s", tag or "the fleet", until, actor.object_id or actor.name, reason)
         row = Row(FLEET_PARTITION, _pause_key(tag), values)
         await self._table.commit(FLEET_PARTITION, [Write("upsert", row)])
-        self._known_until = None
-
-    async def resume(self, tag: str | None = None) -> None:
-        """Ends a pause now."""
-        await self._table.commit(FLEET_PARTITION, [Write("delete", Row(FLEET_PARTITION, _pause_key(tag), {}))])
         self._known_until = None
 
     def _pause_rows(self) -> AsyncIterator[Row]:

@@ -41,6 +41,9 @@ ROUTES = {
     "show_device": "devices/{deviceId}",
     "renew_device": "devices/{deviceId}/renew",
     "disable_device": "devices/{deviceId}/disable",
+    "pause_fleet": "fleet/pause",
+    "resume_fleet": "fleet/resume",
+    "suppress_alerts": "fleet/suppressions",
     "fleet_summary": "fleet/summary",
     "health": "health",
 }

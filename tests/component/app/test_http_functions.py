@@ -15,7 +15,13 @@ from shared.domain.envelope import Envelope
 from shared.errors import InfrastructureFault
 
 ALL = ("Fleet.Read", "Certificates.Renew", "Devices.Contain")
-MUTATIONS = {"renew_device": "Certificates.Renew", "disable_device": "Devices.Contain"}
+MUTATIONS = {
+    "renew_device": "Certificates.Renew",
+    "disable_device": "Devices.Contain",
+    "pause_fleet": "Certificates.Renew",
+    "resume_fleet": "Certificates.Renew",
+    "suppress_alerts": "Certificates.Renew",
+}
 READS = ("list_devices", "show_device", "fleet_summary")
 
 
@@ -250,3 +256,48 @@ async def test_the_summary_shows_the_last_snapshot_and_what_is_due(fleet_app: An
     assert answer.status == 200
     assert (answer.json["snapshot"]["total"], answer.json["snapshot"]["states"]) == (2, {"valid": 2})
     assert len(answer.json["snapshot"]["renewals"]) == 30
+
+
+def in_an_hour() -> str:
+    return (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+
+async def test_an_operator_pauses_the_fleet_and_ends_the_pause(fleet_app: Any, headers: Any):
+    renew = headers("Certificates.Renew")
+    body = {"until": in_an_hour(), "reason": "DPS is down", "tag": "site=bern"}
+    assert (await fleet_app.call("pause_fleet", "POST", headers=renew, body=body)).status == 200
+    services = await composition.app.services()
+    [pause] = (await services.circumstances.current()).pauses
+    assert (pause.tag, pause.reason) == ("site=bern", "DPS is down")
+    body = {"reason": "it is up again", "tag": "site=bern"}
+    assert (await fleet_app.call("resume_fleet", "POST", headers=renew, body=body)).status == 200
+    assert (await services.circumstances.current()).pauses == ()
+
+
+async def test_an_operator_suppresses_alerts_until_an_end(fleet_app: Any, headers: Any):
+    body = {"alertType": "*", "device": "dev-1", "until": in_an_hour(), "reason": "on the bench"}
+    answer = await fleet_app.call("suppress_alerts", "POST", headers=headers("Certificates.Renew"), body=body)
+    assert answer.status == 200
+    services = await composition.app.services()
+    [suppression] = await services.watching.suppressions.current()
+    assert (suppression.device, suppression.reason) == ("dev-1", "on the bench")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("pause_fleet", {"until": "2020-01-01T00:00:00Z", "reason": "x"}, 409),
+        ("pause_fleet", {"until": "soon", "reason": "x"}, 422),
+        ("pause_fleet", {"until": "2020-01-01T00:00:00", "reason": "x"}, 422),
+        (
+            "suppress_alerts",
+            {"alertType": "*", "device": "tag:bern", "until": "2099-01-01T00:00:00Z", "reason": "x"},
+            409,
+        ),
+    ],
+)
+async def test_a_ruling_needs_an_end_that_makes_sense(
+    fleet_app: Any, headers: Any, name: str, body: dict[str, str], status: int
+):
+    answer = await fleet_app.call(name, "POST", headers=headers("Certificates.Renew"), body=body)
+    assert answer.status == status

@@ -101,7 +101,7 @@ async def test_a_pause_holds_the_fleets_commands_until_it_is_lifted() -> None:
     await world.circumstances.pause(world.clock.now() + HOUR, ANN, "DPS is down")
     await world.deadlines.sweep()
     assert (await world.record()).reason == reasons.PAUSED
-    await world.circumstances.resume()
+    await world.circumstances.resume(ANN, "it is up again")
     world.clock.advance(HOUR)
     await world.deadlines.sweep()
     assert (await world.record()).state is State.DISPATCHING

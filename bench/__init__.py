@@ -1,0 +1,1 @@
+"""What is fast, and what limits it: measured side by side against named alternatives (`python -m bench`)."""
