@@ -13,6 +13,7 @@ from shared.domain.history import HistoryEntry
 from shared.domain.record import DISPATCH_PATIENCE, Actor, DeviceRecord, RenewalRequest, State
 
 _LEVELS = {
+    escalating.DUE: reasons.HISTORY_DUE,
     escalating.WARNING: reasons.HISTORY_OVERDUE,
     escalating.CRITICAL: reasons.HISTORY_OVERDUE,
     escalating.EXPIRED: reasons.HISTORY_EXPIRED,

@@ -15,6 +15,7 @@ from shared.domain.onboarding_watch import watch_onboarding
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Certificate, DeviceRecord, Evidence
 
+DUE: Final = "due"
 WARNING: Final = "warning"
 CRITICAL: Final = "critical"
 EXPIRED: Final = "expired"
@@ -55,7 +56,9 @@ def _combined(escalations: Iterable[Escalation]) -> Escalation:
 
 
 def _overdue_levels(record: DeviceRecord, certificate: Certificate, policy: RenewalPolicy) -> Iterator[_Level]:
+    """From the flag that the device has come into its window to its end."""
     data = {"attempts": str(record.attempts)}
+    yield _Level(DUE, AlertType.CERTIFICATE_RENEWAL_DUE, policy.due_at(certificate, record.device_id), {})
     yield _Level(WARNING, AlertType.CERTIFICATE_RENEWAL_OVERDUE, policy.warns_at(certificate), data)
     yield _Level(CRITICAL, AlertType.CERTIFICATE_RENEWAL_OVERDUE, policy.escalates_at(certificate), data)
     yield _Level(EXPIRED, AlertType.CERTIFICATE_EXPIRED, certificate.valid_until, data)

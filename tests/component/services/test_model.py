@@ -258,4 +258,4 @@ def test_a_quarter_of_a_year_of_an_obedient_fleet_ends_with_every_device_valid(s
     assert all(len(device.ends) >= 7 for device in fleet.devices)
     ids = [command.command_id for command, _ in fleet.cloud.sender.sent]
     assert len(ids) == len(set(ids))
-    assert {alert.data.get("level") for alert in fleet.cloud.alerts.sent} <= {None, "warning"}
+    assert {alert.data.get("level") for alert in fleet.cloud.alerts.sent} <= {None, "due", "warning"}

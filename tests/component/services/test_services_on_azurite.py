@@ -93,7 +93,11 @@ async def test_a_certificate_goes_from_its_report_to_its_renewal(world: World) -
     renewed = twin_event({"certificate": claim(due, thumbprint="bb" * 32)}, version=3, at=due)
     await world.recording.record_hub_events([renewed, renewed])
     assert (await world.record()).state is State.VALID
-    assert world.alerts.types == [AlertType.CERTIFICATE_ISSUED, AlertType.CERTIFICATE_RENEWED]
+    assert world.alerts.types == [
+        AlertType.CERTIFICATE_ISSUED,
+        AlertType.CERTIFICATE_RENEWAL_DUE,
+        AlertType.CERTIFICATE_RENEWED,
+    ]
 
 
 async def test_a_hundred_devices_with_strange_names_are_recorded_listed_and_swept(world: World) -> None:

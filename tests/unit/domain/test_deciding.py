@@ -110,7 +110,7 @@ def test_half_way_through_the_window_operators_are_warned_once() -> None:
 def test_whoever_missed_levels_hears_the_highest_alone() -> None:
     decision = decide(record(), NOON + 31 * DAY, POLICY)
     assert [a.type for a in decision.alerts] == [AlertType.CERTIFICATE_EXPIRED]
-    assert decision.alerted == ("warning", "critical", "expired")
+    assert decision.alerted == ("due", "warning", "critical", "expired")
 
 
 def test_an_expired_device_is_not_asked_to_renew() -> None:
@@ -221,7 +221,7 @@ def test_a_device_that_never_answers_costs_few_commands_and_every_deadline_moves
     bound = 8 + max(0, (policy.window_of(held.certificate) / timedelta(hours=1)).__ceil__().bit_length())  # type: ignore[arg-type]
     assert len(ids) <= bound
     assert all(earlier <= later for earlier, later in pairwise(instants))
-    assert set(held.alerted) == {"warning", "critical", "expired"}
+    assert set(held.alerted) == {"due", "warning", "critical", "expired"}
 
 
 @settings(max_examples=60, deadline=None)

@@ -128,7 +128,6 @@ def what_counts(record: DeviceRecord) -> dict[str, object]:
         "certificate": certificate and (certificate.identity, certificate.valid_until, certificate.evidence),
         "onboarding": record.onboarding,
         "deadline": record.next_deadline,
-        "look": record.look_at,
         "command": record.command,
     }
 

@@ -197,7 +197,7 @@ async def test_a_twin_that_cannot_be_read_holds_back_no_escalation() -> None:
     await backend.hear([dps_event(dps_record(), at=NOON + HOUR)])
     await backend.run_until(NOON + 21 * HOUR)
     levels = [a.data.get("level") for a in backend.cloud.alerts.sent if a.data.get("level")]
-    assert levels == ["warning"]
+    assert levels == ["due", "warning"]
     assert backend.cloud.sender.sent != []
 
 

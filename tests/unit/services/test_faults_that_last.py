@@ -45,7 +45,7 @@ async def test_an_outage_of_event_grid_loses_and_doubles_no_alert() -> None:
     await backend.run_until(NOON + 23.9 * HOUR)
     told = backend.cloud.alerts.sent
     assert [alert.type for alert in told].count(AlertType.CERTIFICATE_ISSUED) == 1
-    assert levels(backend) == ["warning", "critical"]
+    assert levels(backend) == ["due", "warning", "critical"]
     assert len({alert.id for alert in told}) == len(told)
     check_invariants(await backend.cloud.rows())
 
@@ -119,7 +119,7 @@ async def test_a_clock_that_jumps_by_an_hour_and_back_ends_in_the_same_fleet(sta
     await backend.run_until(NOON + 26 * HOUR)
     records = await backend.cloud.records()
     assert {record.state for record in records.values()} == {State.EXPIRED}
-    assert sorted(map(str, levels(backend))) == sorted(["warning", "critical", "expired"] * 2)
+    assert sorted(map(str, levels(backend))) == sorted(["due", "warning", "critical", "expired"] * 2)
     sent = [command.command_id for command, _ in backend.cloud.sender.sent]
     assert len(sent) == len(set(sent)), "the queue delivered each message once"
     assert all(record.attempts <= 5 for record in records.values())
