@@ -169,6 +169,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
     from shared.services.intake import Intake
     from shared.services.issuers import TrustedIssuers
+    from shared.services.ledger import Ledger
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
     from shared.services.presence import Presence
@@ -193,7 +194,8 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     circumstances = FleetCircumstances(
         table, read_windows(settings.maintenance_windows, settings.maintenance_time_zone), clock
     )
-    deadlines = Deadlines(store, outbox, adapters.hub, policies, budget, clock, circumstances)
+    ledger = Ledger(table, budget)
+    deadlines = Deadlines(store, outbox, adapters.hub, policies, budget, clock, circumstances, ledger)
     strangers = Strangers(table, alerts, clock)
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)

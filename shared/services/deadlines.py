@@ -21,6 +21,7 @@ from shared.domain.circumstances import Circumstances
 from shared.domain.deciding import Action, Decision, decide
 from shared.domain.record import DeviceRecord
 from shared.errors import InfrastructureFault
+from shared.services.ledger import Ledger, Minute
 from shared.services.looking import LOOK_AGAIN, Looks
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
@@ -58,6 +59,7 @@ class Deadlines:
         budget: Budget,
         clock: Clock,
         circumstances: CircumstancesNow | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -66,6 +68,7 @@ class Deadlines:
         self._budget = budget
         self._clock = clock
         self._circumstances = circumstances
+        self._ledger = ledger
 
     async def sweep(self) -> SweepOutcome:
         """One tick over all shards. Raises: InfrastructureFault."""
@@ -76,12 +79,16 @@ class Deadlines:
     async def evaluate(self, device_ids: Iterable[str]) -> SweepOutcome:
         """Decides on these devices now and does what was decided. Raises: InfrastructureFault."""
         circumstances = await self._circumstances.current() if self._circumstances else Circumstances()
-        tick = _Tick(self._clock.now(), circumstances)
+        now = self._clock.now()
+        minute = await self._ledger.open(now) if self._ledger else Minute(self._budget, now)
+        tick = _Tick(now, circumstances, minute)
         known = await self._store.load_many(device_ids, skip_broken=True)
         ordered = sorted(known.values(), key=lambda s: _time_left(s.record))  # the least time left goes first
         changes = [await self._evaluated(stored, tick) for stored in ordered]
         written = await self._store.write(changes, skip_broken=True)  # who met another's write is due at the next tick
         await self._outbox.dispatch(written, tick.delays)
+        if self._ledger:
+            await self._ledger.book(minute, now)
         return tick.outcome
 
     async def _evaluated(self, known: Stored, tick: _Tick) -> Change:
@@ -121,26 +128,24 @@ class Deadlines:
             return apply(record, replace(decision, action=Action.REPEAT_DISPATCH), now)
         if not _sends(decision):
             return apply(record, decision, now)
-        place = tick.next_place()
-        if not self._budget.has_room(place):
+        delay = tick.minute.take(now)
+        if delay is None:
             tick.outcome.over_budget += 1
-            return postponed(record, decision, now + self._budget.slot(place), now)
+            return postponed(record, decision, tick.minute.slot(), now)
         tick.outcome.commands += 1
-        tick.delays[record.device_id] = self._budget.delay(place)
-        return apply(record, delayed(record, decision, self._budget.delay(place)), now)
+        tick.delays[record.device_id] = delay
+        return apply(record, delayed(record, decision, delay), now)
 
 
 @dataclass(slots=True)
 class _Tick:
-    """What one evaluation shares: its instant, and the places that commands have taken in the minute after it."""
+    """What one evaluation shares: its instant, its circumstances, and the minute in which commands take places."""
 
     now: datetime
     circumstances: Circumstances
+    minute: Minute
     outcome: SweepOutcome = field(default_factory=SweepOutcome)
     delays: dict[str, timedelta] = field(default_factory=dict)
-
-    def next_place(self) -> int:
-        return self.outcome.commands + self.outcome.over_budget
 
 
 def _sends(decision: Decision) -> bool:

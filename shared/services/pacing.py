@@ -7,14 +7,17 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Final
 
-_MINUTE: Final = timedelta(minutes=1)
+MINUTE: Final = timedelta(minutes=1)
+ISSUANCES: Final = 500
+REGISTRATIONS: Final = 1000
+"""What ADR issues and DPS registers in a minute (Azure docs: limits of both): a renewal needs one of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What this back end takes of IoT Hub's throttle for cloud-to-device sends; others use the hub too.
+    """What this back end takes of Azure's throttles in a minute; others use the same hub, ADR and DPS.
 
-    per_minute: the hub's throttle (Azure docs: 100 a minute and unit in S1 and S2). share: our part of it.
+    per_minute: the hub's throttle for sends (Azure docs: 100 a minute and unit in S1 and S2). share: our part of each.
     """
 
     per_minute: int = 100
@@ -22,20 +25,20 @@ class Budget:
 
     @property
     def commands(self) -> int:
-        """Commands a minute, at least one."""
-        return max(1, int(self.per_minute * self.share))
+        """Commands a minute, at least one: our share of the smallest throttle that a renewal meets."""
+        return max(1, int(min(self.per_minute, ISSUANCES, REGISTRATIONS) * self.share))
 
     def delay(self, place: int) -> timedelta:
-        """How long the command at the given place (0, 1, ...) of a tick waits, so that a tick's commands are even."""
-        return _MINUTE * place / self.commands
+        """How long after the minute's beginning its place (0, 1, ...) comes, so that commands leave evenly."""
+        return MINUTE * place / self.commands
 
     def slot(self, place: int) -> timedelta:
-        """How long a command over the budget waits: until the minute that has room for its place begins.
+        """How long after the minute's beginning the one begins that has room for a place beyond it.
 
-        Waiting for its own instant in that minute would miss the tick at its beginning, and every second minute would
-        send nothing.
+        A command that waited for its own instant there would miss the tick at the beginning, and every second minute
+        would send nothing.
         """
-        return _MINUTE * (place // self.commands)
+        return MINUTE * (place // self.commands)
 
     def has_room(self, place: int) -> bool:
         """Whether the place lies within this minute."""

@@ -26,10 +26,12 @@ from shared.domain import reasons
 from shared.domain.changes import Policies, Reduction
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, DeviceRecord, Evidence, State
-from shared.errors import NotPossible, SettingsError
+from shared.errors import InfrastructureFault, NotPossible, SettingsError
 from shared.services.deadlines import Deadlines
+from shared.services.devices import Devices
 from shared.services.fleet_circumstances import FleetCircumstances, key_identifier, read_windows
 from shared.services.issuers import TrustedIssuers
+from shared.services.ledger import Ledger
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
 from shared.services.ports import Row, Write
@@ -43,7 +45,7 @@ HOUR = timedelta(hours=1)
 
 
 class World:
-    def __init__(self, windows: str | None = None, configured: str = "") -> None:
+    def __init__(self, windows: str | None = None, configured: str = "", per_minute: int = 120) -> None:
         self.table, self.alerts, self.clock, self.hub = FakeTable(), FakeAlerts(), FakeClock(), FakeHub()
         policies = Policies(belief=BeliefPolicy(validity=30 * DAY))
         self.store = FleetStore(self.table, 4)
@@ -54,8 +56,12 @@ class World:
             self.store, outbox, FakeDeadLetters(), self.hub, policies, self.clock, self.strangers, issuers
         )
         self.circumstances = FleetCircumstances(self.table, read_windows(windows, "Europe/Zurich"), self.clock)
-        budget = Budget(per_minute=120)
-        self.deadlines = Deadlines(self.store, outbox, self.hub, policies, budget, self.clock, self.circumstances)
+        budget = Budget(per_minute)
+        self.ledger = Ledger(self.table, budget)
+        self.deadlines = Deadlines(
+            self.store, outbox, self.hub, policies, budget, self.clock, self.circumstances, self.ledger
+        )
+        self.devices = Devices(self.store, self.deadlines, self.clock)
         self.rotation = Rotation(self.store, self.table, self.circumstances, budget, self.clock)
 
     async def record(self, device_id: str = "dev-1") -> DeviceRecord:
@@ -235,3 +241,40 @@ async def test_a_transaction_stays_below_its_limit_of_bytes() -> None:
     await world.store.update(ids, lambda _, r: r and Reduction(replace(r, tags=big)))
     assert max(sizes) < TRANSACTION_BYTES
     assert len(sizes) > 4
+
+
+async def test_sweeps_and_requests_by_hand_share_one_minute() -> None:
+    world = World(per_minute=8)
+    for n in range(6):
+        await world.issue(f"dev-{n}", sequence=n)
+    for n in range(2):
+        await world.devices.renew(f"dev-{n}", ANN, "now")
+    world.clock.advance(26 * DAY)
+    for n in range(2):
+        await world.devices.renew(f"dev-{n}", ANN, "again")
+    first = await world.deadlines.sweep()
+    world.clock.advance(timedelta(seconds=10))
+    second = await world.deadlines.sweep()
+    assert (first.commands, first.over_budget) == (2, 2)
+    assert second.commands == 0
+    world.clock.advance(timedelta(seconds=50))
+    assert (await world.deadlines.sweep()).commands == 2
+
+
+async def test_a_ledger_that_cannot_be_written_stops_no_command() -> None:
+    world = World()
+    await world.issue()
+    world.clock.advance(26 * DAY)
+    real = world.table.commit
+
+    async def commit(partition: str, writes: list[Write]) -> dict[str, str]:
+        if any(w.row.key == "cursor!ledger" for w in writes):
+            raise InfrastructureFault("table", "down")
+        return await real(partition, writes)
+
+    world.table.commit = commit  # type: ignore[method-assign]
+    assert (await world.deadlines.sweep()).commands == 1
+
+
+def test_the_budget_is_our_share_of_the_smallest_throttle() -> None:
+    assert [Budget(per_minute).commands for per_minute in (100, 500, 5000)] == [50, 250, 250]
