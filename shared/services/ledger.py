@@ -16,6 +16,8 @@ from shared.services.pacing import MINUTE, Budget
 from shared.services.ports import Row, Table, Value, Write
 
 TRIES: Final = 5
+SLACK: Final = timedelta(seconds=5)
+"""A timer that ticks once a minute ticks a little early or late, and must not meet the minute of the tick before."""
 _KEY: Final = "cursor!ledger"
 
 _log = logging.getLogger(__name__)
@@ -79,6 +81,6 @@ class Ledger:
 
 def _minute(row: Row | None, budget: Budget, now: datetime) -> Minute:
     begun = row.values["begun"] if row else None
-    if row is None or not isinstance(begun, datetime) or not begun <= now < begun + MINUTE:
+    if row is None or not isinstance(begun, datetime) or not begun <= now < begun + MINUTE - SLACK:
         return Minute(budget, now)
     return Minute(budget, begun, int(str(row.values["used"])))

@@ -261,6 +261,18 @@ async def test_sweeps_and_requests_by_hand_share_one_minute() -> None:
     assert (await world.deadlines.sweep()).commands == 2
 
 
+async def test_a_tick_that_comes_a_little_early_meets_a_minute_of_its_own() -> None:
+    world = World(per_minute=8)
+    for n in range(8):
+        await world.issue(f"dev-{n}", sequence=n)
+    world.clock.advance(26 * DAY)
+    commands = []
+    for jitter in (0, -0.4, 0.3):
+        commands.append((await world.deadlines.sweep()).commands)
+        world.clock.advance(timedelta(seconds=60 + jitter))
+    assert commands == [4, 4, 0]
+
+
 async def test_a_ledger_that_cannot_be_written_stops_no_command() -> None:
     world = World()
     await world.issue()
