@@ -128,7 +128,7 @@ class Enrollments:
             "provisioningStatus": "disabled",
         }
         await self._api.put("enrollments", registration_id, document=document)
-        return Block(registration_id, created=True, attestation=attestation["type"])
+        return Block(registration_id, attestation["type"])
 
     async def has_enrollment(self, registration_id: str) -> bool:
         """Whether an individual enrollment stands for the registration id, whatever its status."""
@@ -145,7 +145,7 @@ class Enrollments:
 
     async def _disable(self, enrollment: Document) -> Block:
         registration_id: str = enrollment["registrationId"]
-        block = Block(registration_id, created=False, attestation=_attestation_of(enrollment))
+        block = Block(registration_id, _attestation_of(enrollment))
         if enrollment.get("provisioningStatus") == "disabled":
             return block
         disabled = {**enrollment, "provisioningStatus": "disabled"}

@@ -110,10 +110,9 @@ class Hub(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A disabled individual enrollment. `created`: we made it; False: one that existed was disabled in place."""
+    """A disabled individual enrollment, and how it attests."""
 
     registration_id: str
-    created: bool
     attestation: Literal["x509", "symmetricKey"]
 
 

@@ -185,9 +185,8 @@ class FakeProvisioning:
     async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
         if self.faults:
             raise self.faults.pop(0)
-        created = registration_id not in self.blocks
         self.blocks.setdefault(registration_id, onboarding_pem)
-        return Block(registration_id, created, "x509" if self.blocks[registration_id] else "symmetricKey")
+        return Block(registration_id, "x509" if self.blocks[registration_id] else "symmetricKey")
 
     async def is_blocked(self, registration_id: str) -> bool:
         return registration_id in self.blocks

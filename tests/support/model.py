@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from support.events import DAY
 from support.fakes import (
@@ -37,7 +37,7 @@ from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
-from shared.services.ports import Block, Row, Table
+from shared.services.ports import Row, Table
 from shared.services.recording import Recording
 from shared.services.rows import stored
 from shared.services.store import FleetStore
@@ -95,19 +95,6 @@ class DeliveringQueue:
 
 
 @dataclass
-class KeepingProvisioning(FakeProvisioning):
-    """DPS as it answers: an enrollment that stands already was not created by this call."""
-
-    async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
-        attestation: Literal["x509", "symmetricKey"]
-        created = registration_id not in self.blocks
-        if created:
-            self.blocks[registration_id] = onboarding_pem
-        attestation = "x509" if self.blocks[registration_id] else "symmetricKey"
-        return Block(registration_id, created, attestation)
-
-
-@dataclass
 class Cloud:
     """What outlives every process."""
 
@@ -116,7 +103,7 @@ class Cloud:
     alerts: FakeAlerts = field(default_factory=FakeAlerts)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     hub: FakeHub = field(default_factory=FakeHub)
-    provisioning: FakeProvisioning = field(default_factory=KeepingProvisioning)
+    provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
     sender: FakeSender = field(default_factory=FakeSender)
 
     def __post_init__(self) -> None:
