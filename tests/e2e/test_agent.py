@@ -16,17 +16,16 @@ import httpx
 import pytest
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.sastoken import SasToken
-from cryptography import x509
 
 from fleetcert.device.agent import Agent
 from fleetcert.device.assembly import build_agent, build_world
 from fleetcert.device.credential import OnboardingCredential
 from fleetcert.device.errors import ConnectionRefused
 from fleetcert.device.events import AgentEvent, Happened
+from fleetcert.device.glimpse import Glimpse, Held
 from fleetcert.device.hub import MqttHub
-from fleetcert.device.keystore import Keystore, Operational
 from fleetcert.device.options import AgentOptions, World
-from fleetcert.device.ports import Hub
+from fleetcert.device.ports import Hub, Operational
 from fleetcert.device.report import describe
 from fleetcert.device.runner import StopSignal, run
 from fleetcert.local.fleet import FleetSite
@@ -76,8 +75,8 @@ class RunningDevice:
         raise AssertionError(f"{event} did not happen {count} times: {[e.to_wire() for e in self.events]}")
 
     @property
-    def credential(self) -> Operational:
-        current = Keystore(self.state_directory).current
+    def credential(self) -> Held:
+        current = Glimpse.of(self.state_directory).current
         assert current is not None
         return current
 
@@ -97,8 +96,11 @@ def start(azure: dict[str, Any], tmp_path: Path) -> Iterator[Callable[..., Runni
     def launch(device_id: str, adapt: Callable[[World], World] = lambda world: world) -> RunningDevice:
         device = RunningDevice(device_id, tmp_path / device_id)
         devices.append(device)
-        files = issue_device_credential(device.directory, authority, device_id, key_type="ec", force=True)
-        onboarding = OnboardingCredential.load(files.full_chain, files.key)
+        if not device.directory.exists():
+            issue_device_credential(device.directory, authority, device_id, key_type="ec")
+        onboarding = OnboardingCredential.load(
+            device.directory / "device-full-chain.pem", device.directory / "device.key"
+        )
         world = adapt(build_world(site.address, onboarding, device.signal, device.events.append))
         return device.start(build_agent(device_id, onboarding, device.state_directory, world, OPTIONS))
 
@@ -113,14 +115,14 @@ def reported(registry: IoTHubRegistryManager, device_id: str) -> dict[str, Any]:
 
 
 def send_command(registry: IoTHubRegistryManager, device: RunningDevice, command_id: str, **changes: Any) -> None:
-    credential = device.credential.credential
+    credential = device.credential
     command = RenewCertificate(
         command_id=command_id,
         device_id=device.device_id,
         reason="WindowOpen",
         thumbprint=credential.thumbprint,
-        valid_until=credential.not_after,
-        renew_by=credential.not_after,
+        valid_until=credential.leaf.not_valid_after_utc,
+        renew_by=credential.leaf.not_valid_after_utc,
     )
     registry.send_c2d_message(
         device.device_id, replace(command, **changes).to_json().decode(), {"messageId": command_id}
@@ -153,7 +155,7 @@ def test_a_new_device_is_onboarded_connects_and_describes_its_certificate_in_the
     device = start("agent-new")
     told = device.waits_for(Happened.REPORTED)
     twin = reported(registry, "agent-new")
-    assert twin["certificate"]["thumbprint"] == device.credential.credential.thumbprint == told.thumbprint
+    assert twin["certificate"]["thumbprint"] == device.credential.thumbprint == told.thumbprint
     assert "BEGIN CERTIFICATE" in twin["certificate"]["pem"]
     assert twin["onboarding"]["pem"] != twin["certificate"]["pem"]
     assert registry.get_device("agent-new").connection_state == "Connected"
@@ -164,7 +166,7 @@ def test_a_command_over_amqp_renews_the_certificate_and_the_twin(
 ) -> None:
     device = start("agent-commanded")
     device.waits_for(Happened.REPORTED)
-    old = device.credential.credential
+    old = device.credential
     send_command(registry, device, "renew-1")
     renewed = device.waits_for(Happened.RENEWED)
     device.waits_for(Happened.REPORTED, count=2)
@@ -193,8 +195,8 @@ class RefusingHub:
         self._first: str | None = None
 
     def connect(self, operational: Operational, *callbacks: Any) -> Any:
-        self._first = self._first or operational.credential.thumbprint
-        if operational.credential.thumbprint != self._first:
+        self._first = self._first or operational.thumbprint
+        if operational.thumbprint != self._first:
             raise ConnectionRefused(5, "not authorized")
         return self._hub.connect(operational, *callbacks)
 
@@ -204,12 +206,12 @@ def test_the_old_certificate_serves_on_where_the_new_one_is_refused(
 ) -> None:
     device = start("agent-rollback", lambda world: replace(world, hub=RefusingHub(world.hub)))
     device.waits_for(Happened.REPORTED)
-    old = device.credential.credential
+    old = device.credential
     send_command(registry, device, "rollback-1")
     device.waits_for(Happened.ROLLED_BACK)
     device.waits_for(Happened.CONNECTED, count=2)
     device.waits_for(Happened.REPORTED, count=2)
-    assert device.credential.credential == old
+    assert device.credential == old
     assert reported(registry, "agent-rollback")["renewal"]["outcome"] == "failed"
 
 
@@ -258,7 +260,7 @@ def test_a_device_with_a_bootstrap_certificate_of_a_stranger_is_refused_by_dps(
 def test_a_report_that_the_twin_cannot_hold_is_refused_and_the_session_goes_on(
     start: Callable[..., RunningDevice], registry: IoTHubRegistryManager
 ) -> None:
-    def describe_at_length(*certificates: x509.Certificate) -> list[Any]:
+    def describe_at_length(*certificates: Any) -> list[Any]:
         return [{"note": "x" * 5000}, *describe(*certificates)]
 
     device = start("agent-wordy", lambda world: replace(world, describe=describe_at_length))
