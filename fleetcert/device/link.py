@@ -105,9 +105,11 @@ class MqttLink:
         """Publishes at QoS 1 and waits until the server has it. Raises: InfrastructureFault."""
         sent = self._client.publish(topic, payload, qos=1)
         self._wake()
+        if sent.rc != mqtt.MQTT_ERR_SUCCESS:
+            raise self._gone()
         waited = 0.0
         while not sent.is_published():
-            if self._is_over or sent.rc != mqtt.MQTT_ERR_SUCCESS:
+            if self._is_over:
                 raise self._gone()
             if waited >= self._timeout:
                 raise self._fault("no answer to PUBLISH")
