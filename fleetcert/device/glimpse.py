@@ -47,9 +47,14 @@ class Glimpse:
 
     @classmethod
     def of(cls, directory: Path) -> Glimpse:
-        """Looks. Raises: OSError where the directory or a file that it names is not there."""
+        """Looks. Raises: OSError where a certificate that the journal names is not there."""
         journal = read_journal(directory / "state.json")
-        return cls(journal, _held(directory, journal.current), _held(directory, journal.candidate))
+        try:
+            return cls(journal, _held(directory, journal.current), _held(directory, journal.candidate))
+        except FileNotFoundError:
+            if read_journal(directory / "state.json") == journal:
+                raise
+        return cls.of(directory)  # the agent has gone on while we looked
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON, for people and for tools; nothing in it is secret."""
