@@ -156,6 +156,11 @@ def thumbprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def key_identifier(certificate: x509.Certificate) -> str:
+    """The subject key identifier that belongs to the certificate's key (RFC 5280, method 1), as lower-case hex."""
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest.hex()
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -52,6 +53,33 @@ def show_status(
     except OSError as problem:
         raise typer.BadParameter(f"the state cannot be read: {problem}") from problem
     typer.echo(json.dumps(seen.to_wire(), indent=2))
+
+
+@app.command("conform")
+def conform(
+    command: Annotated[list[str], typer.Argument(help="The device: a program that reads FLEETCERT_*, after `--`.")],
+    only: Annotated[list[str] | None, typer.Option(help="A scenario to play; again for more.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=16, help="How many are played at a time.")] = 4,
+    patience: Annotated[float, typer.Option(min=5, help="Seconds for each expectation.")] = 60,
+    short_life: Annotated[int, typer.Option(min=20, help="Seconds for certificates that are to end.")] = 30,
+    report: Annotated[Path | None, typer.Option(help="Where the verdicts go as JSON.")] = None,
+) -> None:
+    """Play the scenarios of the device contract with any device, against a local Azure of their own.
+
+    Exits with 0 only if it passed all of them. docs/device-contract.md tells what a device is given and must do.
+    """
+    from rich.console import Console
+
+    from fleetcert.local.conformance.run import Plan
+    from fleetcert.local.conformance.run import conform as play
+
+    if shutil.which(command[0]) is None:
+        raise typer.BadParameter(f"{command[0]} is no program", param_hint="COMMAND")
+    plan = Plan(command, frozenset(only or ()), jobs, patience, short_life)
+    verdicts = play(plan, Console())
+    if report:
+        report.write_text(json.dumps([verdict.to_wire() for verdict in verdicts], indent=2) + "\n")
+    raise typer.Exit(0 if all(verdict.has_passed for verdict in verdicts) else 1)
 
 
 def _local_azure() -> Mapping[str, str]:

@@ -30,6 +30,7 @@ from shared.errors import InfrastructureFault
 PROOFS: Final = 3
 """How often a new certificate may fail to reach the hub before the agent looks for another way."""
 _NOW: Final = timedelta()
+_A_DAY: Final = timedelta(days=1)
 
 
 class Agent:
@@ -56,7 +57,9 @@ class Agent:
         self._renewal = Renewal(store, self._issuing, self._reckoning, world.timer, options, tell)
         self._dialogue = Dialogue(connection, self.inbox, store, onboarding, world, tell)
         self._trouble = Backoff(options.first_pause, options.longest_pause)
-        self._retry_at = self._hub_seen_at = world.timer()
+        self._hope = Backoff(options.hub_given_up_after, max(options.hub_given_up_after, _A_DAY))
+        self._retry_at, self._hope_until = world.timer(), 0.0
+        self._take_hope()
         self._is_turned_away = False
         self._told_expired: str | None = None
 
@@ -116,8 +119,8 @@ class Agent:
         self._is_turned_away = False
         try:
             self._issuing.register()
-        except InfrastructureFault:
-            if self._store.candidate:  # it could not be proven, but may be by now
+        except (Barred, InfrastructureFault):
+            if self._store.candidate:  # the hub did not take it, but may by now
                 self._store.move(State.PROVING)
             raise
         self._renewal.look_at_the_clock()
@@ -132,14 +135,12 @@ class Agent:
         self._end_session()
         try:
             self._connection.open(candidate)
-        except ConnectionRefused as refusal:
-            self._give_up_candidate(candidate, refusal.problem)
-            raise
-        except InfrastructureFault as fault:
-            if proofs % PROOFS == 0:
-                self._look_for_another_way(candidate, fault)
-            raise
-        self._commit(candidate)
+        except (ConnectionRefused, InfrastructureFault) as problem:
+            is_undecided = isinstance(problem, InfrastructureFault) and proofs % PROOFS != 0
+            if is_undecided or not self._falls_back(candidate, problem.problem):
+                raise
+        else:
+            self._commit(candidate)
 
     def _serve(self) -> None:
         current = self._current()
@@ -170,30 +171,29 @@ class Agent:
             self._tell(Happened.RENEWED, proven, replaced=replaced.thumbprint)
         self._renewal.succeeded(proven)
 
-    def _give_up_candidate(self, candidate: Operational, reason: str) -> None:
-        """The hub does not have the new certificate: the old one goes on, or DPS is asked again."""
-        if self._store.current:
-            self._roll_back(candidate, reason)
-        else:
-            self._store.move(State.REGISTERING)
+    def _falls_back(self, candidate: Operational, reason: str) -> bool:
+        """Whether the old certificate opens the hub where the new one does not: then it is the new one's fault.
 
-    def _look_for_another_way(self, candidate: Operational, fault: InfrastructureFault) -> None:
-        """The hub cannot be reached with the new certificate: is it the certificate's hub, or the network?"""
+        Else it is the device or the network, and another certificate would not do better: this one is tried again, and
+        DPS is asked for another only once in a while.
+        """
         current = self._store.current
-        if current is None:
-            self._store.move(State.REGISTERING)  # DPS may know another hub by now
-            return
-        try:
-            self._connection.open(current)
-        except (ConnectionRefused, InfrastructureFault):
-            return
-        self._roll_back(candidate, fault.problem)
-        self._is_connected(current)
+        if current and self._opens(current):
+            self._store.roll_back(reason)
+            self._renewal.put_off()
+            self._tell(Happened.ROLLED_BACK, candidate, reason=reason)
+            self._is_connected(current)
+            return True
+        if self._has_expired(candidate) or self._hope_is_given_up():
+            self._turn_away()
+        return False
 
-    def _roll_back(self, candidate: Operational, reason: str) -> None:
-        self._store.roll_back(reason)
-        self._renewal.put_off()
-        self._tell(Happened.ROLLED_BACK, candidate, reason=reason)
+    def _opens(self, certificate: Operational) -> bool:
+        try:
+            self._connection.open(certificate)
+        except (ConnectionRefused, InfrastructureFault):
+            return False
+        return True
 
     # -- the hub -----------------------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class Agent:
             self._turn_away()
             return False
         except InfrastructureFault:
-            if self._has_expired(current) or self._hub_is_given_up():
+            if self._has_expired(current) or self._hope_is_given_up():
                 self._turn_away()
             raise
         self._is_connected(current)
@@ -218,23 +218,26 @@ class Agent:
 
     def _is_connected(self, certificate: Operational) -> None:
         self.link = Link.ONLINE
-        self._hub_seen_at = self._timer()
+        self._hope.reset()
         self._dialogue.begin()
         self._tell(Happened.CONNECTED, certificate)
 
     def _turn_away(self) -> None:
         self._is_turned_away = True
-        self._hub_seen_at = self._timer()
+        self._take_hope()
         self._store.move(State.REGISTERING)
 
-    def _hub_is_given_up(self) -> bool:
-        """A hub that cannot be reached for so long may be gone, and the device moved to another: DPS knows."""
-        return self._timer() - self._hub_seen_at >= self._options.hub_given_up_after.total_seconds()
+    def _take_hope(self) -> None:
+        """For how long the hub may be out of reach, or refuse, before DPS is asked for another: ever longer."""
+        self._hope_until = self._timer() + self._hope.next().total_seconds()
+
+    def _hope_is_given_up(self) -> bool:
+        return self._timer() >= self._hope_until
 
     def _reconnect(self, current: Operational) -> None:
         """The hub ended the session. A pause comes first: a hub that does it to one does it to many."""
         self._end_session()
-        self._hub_seen_at = self._timer()
+        self._take_hope()
         self._tell(Happened.DISCONNECTED, current)
         self._pause(self._trouble.next())
 

@@ -23,8 +23,8 @@ class AgentOptions:
     self_renewal: the share of a certificate's life after which it is renewed unasked; None: never unasked.
     key_kind: of new keys. renew_by: the way where a command names none. first_pause, longest_pause: the backoff after
     faults and refusals. settled_after: how long a session must have lasted for its end to count as the first trouble
-    and not as one more. hub_given_up_after: how long the hub may be out of reach before DPS is asked whether the
-    device was moved.
+    and not as one more. hub_given_up_after: how long at most the hub may be out of reach, or refuse a
+    certificate that was just issued, before DPS is asked where the device belongs; then twice that, up to a day.
     """
 
     self_renewal: Fraction | None = SELF_RENEWAL_SHARE

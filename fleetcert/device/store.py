@@ -135,7 +135,7 @@ class DeviceStore:
 
     def roll_back(self, reason: str) -> None:
         """The candidate is forgotten, with the wish for it: the current certificate stays."""
-        dropped = replace(self._journal, candidate=None, wish=None)
+        dropped = replace(self._journal, candidate=None, attempt=None, wish=None)
         self._write(dropped.moved(State.ROLLED_BACK).answered(self._failure(reason)))
         self._candidate = None
         self._sweep()
@@ -148,7 +148,8 @@ class DeviceStore:
 
     def regain(self) -> None:
         """The hub takes the current certificate again: what was asked for in its place is not needed."""
-        self._write(self._journal.moved(State.OPERATIONAL, attempt=None))
+        self._write(self._journal.moved(State.OPERATIONAL, attempt=None, candidate=None))
+        self._candidate = None
         self._sweep()
 
     def move(self, state: State) -> None:
