@@ -18,7 +18,7 @@ def in_settings_table() -> set[str]:
     section = PAGE.split("## Settings")[1].split("The triggers also need")[0]
     cells = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
     return {
-        name for row in cells for name in re.findall(r"`(\w+)`", row[1] + row[3]) if name.isupper() or "Fleet" in name
+        name for row in cells for name in re.findall(r"`(\w+)`", row[1] + row[3]) if name.isupper() or "Storage" in name
     }
 
 
