@@ -27,7 +27,7 @@ BY_THE_HOST: Final[Mapping[str, str]] = {
     "AzureWebJobsStorage__clientId": "and by which",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "where the host and the worker send telemetry",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "and that they do so by identity",
-    "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "the identity that proves the app registration to App Service Authentication",
+    "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "the identity that proves the app registration",
     "WEBSITE_AUTH_AAD_ALLOWED_TENANTS": "whose tokens App Service Authentication takes",
 }
 """Settings that nothing in this project reads, and who does."""
@@ -55,7 +55,9 @@ def read_by_the_app() -> dict[str, str]:
     for file in sorted((bicep.ROOT / "functions").glob("*.py")):
         source, name = file.read_text(), f"functions/{file.name}"
         where |= dict.fromkeys(re.findall(r'"%(\w+)%"', source), name)
-        for trigger, connection in re.findall(r"@blueprint\.(\w+_trigger)\([^@]*?connection=\"(\w+)\"", source, re.DOTALL):
+        for trigger, connection in re.findall(
+            r"@blueprint\.(\w+_trigger)\([^@]*?connection=\"(\w+)\"", source, re.DOTALL
+        ):
             where |= {f"{connection}__{member}": name for member in CONNECTION_MEMBERS[trigger]}
     return where
 
@@ -63,8 +65,8 @@ def read_by_the_app() -> dict[str, str]:
 def differences(reads: Mapping[str, str], sets: Mapping[str, str]) -> list[str]:
     """What is read and not set, and what is set and not read: each with where to mend it."""
     missing = [
-        f"{name} is read ({reads[name]}) and not set: give it a value in infra/settings.json if an operator may tune it, "
-        "else in infra/modules/app-settings.bicep"
+        f"{name} is read ({reads[name]}) and not set: give it a value in infra/settings.json if an operator "
+        "may tune it, else in infra/modules/app-settings.bicep"
         for name in sorted(set(reads) - set(sets) - set(BY_THE_PLATFORM))
     ]
     unread = [

@@ -71,7 +71,12 @@ def resources(file: Path) -> Iterator[Resource]:
             symbol, kind = node.named_children[0], node.named_children[1]
             head = _text(node).partition("=")[0]
             yield Resource(
-                file, _text(symbol), _text(kind).strip("'").partition("@")[0], _text(node), " existing" in head, _body(node)
+                file,
+                _text(symbol),
+                _text(kind).strip("'").partition("@")[0],
+                _text(node),
+                " existing" in head,
+                _body(node),
             )
 
 

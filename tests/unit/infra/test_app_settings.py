@@ -37,7 +37,9 @@ def test_what_is_read_is_set_and_what_is_set_is_read():
 
 def test_a_setting_that_only_one_side_knows_is_named():
     reads, sets = app_settings.read_by_the_app(), app_settings.set_by_the_deployment()
-    found = app_settings.differences(reads | {"READ_ONLY": "functions/x.py"}, sets | {"SET_ONLY": "x", "FleetStorage": "x"})
+    found = app_settings.differences(
+        reads | {"READ_ONLY": "functions/x.py"}, sets | {"SET_ONLY": "x", "FleetStorage": "x"}
+    )
     assert [line.split()[0] for line in found] == ["READ_ONLY", "SET_ONLY", "FleetStorage"]
 
 

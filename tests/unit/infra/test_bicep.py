@@ -1,4 +1,4 @@
-"""The templates: their syntax everywhere; types, properties and symbols where the offline checker is beside the checkout.
+"""The templates: their syntax always; types, properties and symbols where the offline checker is beside the checkout.
 
 No test here compiles them: that does the workflow `.github/workflows/infra.yml`, outside.
 """
@@ -51,7 +51,10 @@ def test_a_template_that_is_none_is_told_from_one_that_is():
 def test_types_properties_and_symbols_are_those_of_azure(capsys: pytest.CaptureFixture[str]):
     checker = TOOLS / "bicep_check.py"
     if not checker.exists():
-        say(capsys, f"{len(bicep.files())} Bicep files beyond their syntax: the offline checker is not beside the checkout")
+        say(
+            capsys,
+            f"{len(bicep.files())} Bicep files beyond their syntax: the offline checker is not beside the checkout",
+        )
         return
     run = subprocess.run(
         [sys.executable, checker, bicep.INFRA / "main.bicep"], capture_output=True, text=True, check=False
@@ -60,7 +63,10 @@ def test_types_properties_and_symbols_are_those_of_azure(capsys: pytest.CaptureF
     unknown = {m[1] for line in findings if (m := re.search(r"unknown resource type/version ([^@]+)@", line))}
     assert [line for line in findings if "unknown resource type" not in line] == [], run.stderr
     assert unknown == UNKNOWN_TO_THE_CHECKER
-    say(capsys, f"the properties of {len(unknown)} resource types that the offline checker does not know; no compiler ran")
+    say(
+        capsys,
+        f"the properties of {len(unknown)} resource types that the offline checker does not know; no compiler ran",
+    )
 
 
 def test_azure_yaml_fits_azds_schema(capsys: pytest.CaptureFixture[str]):

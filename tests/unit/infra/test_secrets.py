@@ -35,7 +35,9 @@ def test_no_template_asks_for_a_key(file: Path):
 
 @pytest.mark.parametrize("file", bicep.files(), ids=lambda file: file.name)
 def test_a_parameter_that_may_hold_a_secret_is_secure(file: Path):
-    suspects = {name for name in bicep.declarations(file, "parameter") if re.search(r"webhook|secret|password", name, re.I)}
+    suspects = {
+        name for name in bicep.declarations(file, "parameter") if re.search(r"webhook|secret|password", name, re.I)
+    }
     assert suspects <= bicep.secure_parameters(file)
 
 
