@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +76,7 @@ class Line:
     dollars: float
 
 
+@cache
 def ticks_per_month(schedule: str) -> float:
     """How often an NCRONTAB schedule comes in a month."""
     begin = datetime(2026, 11, 23, tzinfo=UTC)

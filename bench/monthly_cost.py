@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +42,9 @@ def measure(effort: Effort) -> Sequence[Result]:
     return [renewal, *months]
 
 
+@cache
 def count() -> Counted:
-    """Runs the services over doubles and counts."""
+    """Runs the services over doubles and counts, once a process."""
     return asyncio.run(_counted())
 
 

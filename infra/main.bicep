@@ -413,4 +413,5 @@ output FLEETCERT_FLEET_STORAGE string = fleetStorage.outputs.name
 output FLEETCERT_AUDIT_STORAGE string = auditStorage.outputs.name
 output FLEETCERT_AUDIT_CONTAINER string = tuned.AUDIT
 output FLEETCERT_EVENTS_NAMESPACE string = eventHubs.outputs.eventsName
+output FLEETCERT_WORKSPACE string = monitoring.outputs.workspaceCustomerId
 output FLEETCERT_LOGS_NAMESPACE string = eventHubs.outputs.logsName

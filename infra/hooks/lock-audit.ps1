@@ -13,7 +13,8 @@ try {
     $state = Policy 'state'
     Say "the audit is kept for $(Policy 'immutabilityPeriodSinceCreationInDays') days; its policy is $state"
     if ($state -eq 'Unlocked' -and $word -eq 'lock') {
-        az storage container immutability-policy lock --account-name $env:FLEETCERT_AUDIT_STORAGE --container-name $env:FLEETCERT_AUDIT_CONTAINER --if-match (Policy 'etag') --output none
+        $etag = Policy 'etag'
+        az storage container immutability-policy lock --account-name $env:FLEETCERT_AUDIT_STORAGE --container-name $env:FLEETCERT_AUDIT_CONTAINER --if-match $etag --output none
         Check 'the policy cannot be locked'
         $state = Policy 'state'
         Say "the policy is $state now"

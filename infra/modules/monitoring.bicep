@@ -113,5 +113,6 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
 }
 
 output workspaceId string = workspace.id
+output workspaceCustomerId string = workspace.properties.customerId
 output applicationInsightsName string = insights.name
 output actionGroupId string = people.id
