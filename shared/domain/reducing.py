@@ -21,7 +21,7 @@ from shared.domain.events import (
 )
 from shared.domain.identities import identity_created, identity_deleted
 from shared.domain.record import DeviceRecord, State
-from shared.domain.registering import registered, registration_failed
+from shared.domain.registering import inferred, registered, registration_failed, unanswered
 from shared.domain.reporting import twin_reported
 from shared.domain.tagging import tags_changed
 
@@ -35,7 +35,10 @@ def reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies) 
     Raises: BadEvent where the event's content cannot be believed at all.
     """
     reduction = _reduce(record, event, policies)
-    return reduction and replace(reduction, record=_with_a_deadline(reduction.record, event, policies))
+    if reduction is None:
+        return None
+    settled = inferred(unanswered(reduction.record), policies)
+    return replace(reduction, record=_with_a_deadline(settled, event, policies))
 
 
 def _reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies) -> Reduction | None:
@@ -49,7 +52,7 @@ def _reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies)
         case IdentityDeleted():
             return identity_deleted(record, event)
         case DeviceRegistered():
-            return registered(record, event, policies)
+            return registered(record, event)
         case RegistrationFailed():
             return registration_failed(record, event)
         case TwinUnclear():
