@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.services.containment import Containment
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.event_lag import EventPositions
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     )
     from shared.services.presence import Presence
     from shared.services.pruning import Pruning
-    from shared.services.reconciling import EnrollmentGroups, FleetQuery, Reconciling
+    from shared.services.reconciling import Enrolled, FleetQuery, Reconciling
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
     from shared.services.snapshots import Snapshots
@@ -105,9 +106,10 @@ class Adapters:
     provisioning: Provisioning
     feedback: FeedbackQueue
     fleet_query: FleetQuery
-    enrollment_groups: EnrollmentGroups
+    enrolled: Enrolled
     ca_certificates: Mapping[Source, CaCertificates] = field(default_factory=dict)
     backlogs: Sequence[Backlog] = ()
+    event_hubs: Sequence[EventPositions] = ()
     closers: tuple[Closer, ...] = ()
 
 
@@ -254,7 +256,7 @@ def _reconciling(
     )
     repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers)
     rows = PassRows(table)
-    return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrollment_groups, pace, clock)
+    return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrolled, pace, clock)
 
 
 def _watching(
@@ -276,7 +278,7 @@ def _watching(
     return Watching(
         issuers=IssuerWatch(table, adapters.ca_certificates, alerts, clock, levels),
         suppressions=suppressions,
-        health=HealthWatch(table, adapters.backlogs, alerts, suppressions, clock),
+        health=HealthWatch(table, adapters.backlogs, alerts, suppressions, clock, adapters.event_hubs),
         snapshots=Snapshots(
             store,
             table,
@@ -308,6 +310,7 @@ def build_adapters(settings: Settings) -> Adapters:
     hub = HubQuery(settings.iothub_hostname, blocking)
     feedback = HubFeedback(settings.iothub_hostname, credential)
     authorities = _authorities(settings, credential)
+    event_hubs, close_event_hubs = _event_hubs(settings, credential)
     inventory = DpsInventory(settings.dps_service_hostname, credential)
     enrollments = Enrollments(inventory)
     return Adapters(
@@ -322,11 +325,13 @@ def build_adapters(settings: Settings) -> Adapters:
         provisioning=enrollments,
         feedback=feedback,
         fleet_query=hub,
-        enrollment_groups=inventory,
+        enrolled=inventory,
         ca_certificates=authorities,
         backlogs=storage.backlogs,
+        event_hubs=event_hubs,
         closers=(
             *storage.closers,
+            *close_event_hubs,
             *(listed.close for listed in authorities.values()),
             alerts.close,
             sender.close,
@@ -351,6 +356,32 @@ def _authorities(settings: Settings, credential: AsyncTokenCredential) -> dict[S
         for source, (resource_id, version) in versions.items()
         if resource_id is not None
     }
+
+
+def _event_hubs(
+    settings: Settings, credential: AsyncTokenCredential
+) -> tuple[Sequence[EventPositions], tuple[Closer, ...]]:
+    """Those whose connection and whose host's checkpoints are known: all of them in a Functions app."""
+    from shared.adapters.event_positions import EventHubPlace, EventHubPositions, HostCheckpoints
+
+    if settings.host_storage:
+        checkpoints = HostCheckpoints.from_connection_string(settings.host_storage)
+    elif settings.host_blobs:
+        checkpoints = HostCheckpoints.from_endpoint(settings.host_blobs, credential)
+    else:
+        return (), ()
+    group = settings.events_consumer_group
+    given = (
+        (settings.iot_events, settings.iot_events_text, settings.iot_events_namespace),
+        (settings.dps_events, settings.dps_events_text, settings.dps_events_namespace),
+        (settings.connection_events, settings.connection_events_text, settings.connection_events_namespace),
+    )
+    places = [
+        EventHubPlace(name, group, text or namespace or "", is_namespace=not text)
+        for name, text, namespace in given
+        if text or namespace
+    ]
+    return [EventHubPositions(place, checkpoints, credential) for place in places], (checkpoints.close,)
 
 
 class _Storage:

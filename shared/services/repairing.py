@@ -14,7 +14,7 @@ from shared.domain import inventory
 from shared.domain.changes import Policies, Reduction
 from shared.domain.events import IdentityCreated, IdentityDeleted, TagsChanged, TwinReported
 from shared.domain.history import HistoryEntry
-from shared.domain.inventory import EnrollmentGroup, Registration, Source
+from shared.domain.inventory import Registration, Source
 from shared.domain.parsing import read_tags, read_twin
 from shared.domain.record import DeviceRecord, State
 from shared.domain.reducing import reduce
@@ -122,9 +122,7 @@ class Repairs:
             tally += looked
         return tally
 
-    async def by_registrations(
-        self, pass_id: str, group: EnrollmentGroup, registrations: Sequence[Registration]
-    ) -> Tally:
+    async def by_registrations(self, pass_id: str, registrations: Sequence[Registration]) -> Tally:
         """Gives records what DPS knows of their registrations. Devices of other hubs are not ours to know.
 
         Raises: InfrastructureFault.
@@ -133,7 +131,7 @@ class Repairs:
         by_device = {r.device_id: r for r in registrations if self.is_ours(r.hub)}
 
         def reducer(device_id: str, record: DeviceRecord | None) -> Reduction | None:
-            return inventory.enrolled(record, by_device[device_id], group, source) if record else None
+            return inventory.enrolled(record, by_device[device_id], source) if record else None
 
         known = await self._store.load_many(by_device)
         changing = {d: s for d, s in known.items() if reducer(d, s.record)}

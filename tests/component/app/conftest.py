@@ -62,7 +62,7 @@ class Ports:
     hub: FakeHub = field(default_factory=FakeHub)
     provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
     fleet_query: FakeFleetQuery = field(init=False)
-    enrollment_groups: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
+    enrolled: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
     feedback: FakeFeedback = field(default_factory=FakeFeedback)
 
     def __post_init__(self) -> None:
