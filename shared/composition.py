@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
     from shared.services.intake import Intake
+    from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
     from shared.services.outbox import Outbox
     from shared.services.ports import (
@@ -89,6 +90,7 @@ class Services:
     feedback: Feedback
     presence: Presence
     reconciling: Reconciling
+    inventories: Inventories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ class Adapters:
     containment: WorkQueue
     dead_letters: DeadLetters
     audit: AuditLog
+    inventories: InventoryBlobs
     sender: CommandSender
     hub: Hub
     provisioning: Provisioning
@@ -170,7 +173,9 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
     from shared.services.intake import Intake
+    from shared.services.inventories import Inventories
     from shared.services.issuers import TrustedIssuers
+    from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
@@ -202,7 +207,8 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
-    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
+    leaves = LeafRows(table, settings.shards)
+    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers, leaves)
     return Services(
         recording=recording,
         intake=Intake(recording, alerts, clock),
@@ -230,6 +236,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
             settings.connection_look_interval,
         ),
         reconciling=_reconciling(settings, adapters, store, table, outbox, policies, issuers),
+        inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
     )
 
 
@@ -243,6 +250,7 @@ def _reconciling(
     issuers: TrustedIssuersNow,
 ) -> Reconciling:
     from shared.clock import SystemClock
+    from shared.services.leaf_rows import LeafRows
     from shared.services.pass_rows import PassRows
     from shared.services.reconciling import Pace, Reconciling
     from shared.services.repairing import Repairs
@@ -254,7 +262,8 @@ def _reconciling(
         settings.reconcile_queries_per_minute,
         settings.reconcile_share,
     )
-    repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers)
+    leaves = LeafRows(table, settings.shards)
+    repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers, leaves)
     rows = PassRows(table)
     return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrolled, pace, clock)
 
@@ -320,6 +329,7 @@ def build_adapters(settings: Settings) -> Adapters:
         containment=storage.containment,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
+        inventories=storage.inventories,
         sender=sender,
         hub=hub,
         provisioning=enrollments,
@@ -391,6 +401,7 @@ class _Storage:
         from shared.adapters.audit import AppendBlobs
         from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
+        from shared.adapters.inventories import BlobInventories
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
 
@@ -399,6 +410,7 @@ class _Storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
             self.audit = AppendBlobs.from_connection_string(account, settings.audit)
+            self.inventories = BlobInventories.from_connection_string(account, settings.inventory)
             self.backlogs: list[BlobBacklog | PoisonBacklog] = [
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
                 *(PoisonBacklog.from_connection_string(account, queue) for queue in queues),
@@ -412,6 +424,7 @@ class _Storage:
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
             self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
+            self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
                 *(PoisonBacklog.from_endpoint(endpoints[2], queue, credential) for queue in queues),
@@ -424,6 +437,7 @@ class _Storage:
             self.table.close,
             self.dead_letters.close,
             self.audit.close,
+            self.inventories.close,
             self.renewal_commands.close,
             self.containment.close,
             *(backlog.close for backlog in self.backlogs),

@@ -52,16 +52,17 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     The connections of the triggers and the host's storage are the platform's: here they say where it can be seen how
     far events are read. iothub_resource_id: the source of all alerts. shards: fixed once the table is made.
     policy_validity: the issuing policy's leaf validity, which bounds a claim without proof. containment_look_interval:
-    parts the two looks that prove a connection gone. audit: the container of the audit's chain. history_retention: how
-    long history is kept. c2d_per_minute: the hub's throttle for sends. digest_above: more alerts of a kind at once
-    become one digest. arm_endpoint: of Azure Resource Manager. dps_resource_id: whose CA certificates are watched
-    beside the hub's. issuer_levels, onboarding_levels: days before an end at which people are told. trusted_issuers:
-    PEM of issuing CAs beside the hub's own, `\\n` for line breaks. tenant_id: principals of other tenants are refused.
-    platform_authenticates: App Service Authentication is on. feedback: whether the hub's feedback queue is drained.
-    connection_state: whose connections are followed: those of devices that are shut out, everybody's, or nobody's.
-    connection_look_interval: how often it is looked up who is shut out, on average. reconcile_every: from one walk
-    through the fleet to the next; reconcile_step: the longest time that one tick of it takes;
-    reconcile_queries_per_minute: the hub's throttle for queries, of which reconcile_share is used.
+    parts the two looks that prove a connection gone. audit: the container of the audit's chain; inventory: that of
+    what was issued for onboarding. history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
+    sends. digest_above: more alerts of a kind at once become one digest. arm_endpoint: of Azure Resource Manager.
+    dps_resource_id: whose CA certificates are watched beside the hub's. issuer_levels, onboarding_levels: days before
+    an end at which people are told. trusted_issuers: PEM of issuing CAs beside the hub's own, `\\n` for line breaks.
+    tenant_id: principals of other tenants are refused. platform_authenticates: App Service Authentication is on.
+    feedback: whether the hub's feedback queue is drained. connection_state: whose connections are followed: those of
+    devices that are shut out, everybody's, or nobody's. connection_look_interval: how often it is looked up who is
+    shut out, on average. reconcile_every: from one walk through the fleet to the next; reconcile_step: the longest
+    time that one tick of it takes; reconcile_queries_per_minute: the hub's throttle for queries, of which
+    reconcile_share is used.
     """
 
     iot_events: EventHub
@@ -89,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"
+    inventory: Container = "inventory"
     history_retention: Duration = timedelta(days=400)
     shards: Shards = 16
     renewal_window: Duration = timedelta(days=7)

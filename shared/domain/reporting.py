@@ -147,7 +147,7 @@ def _new_certificate(
         command=None,
         attempts=0,
         renewal_request=None,
-        alerted=levels_that_outlive_a_certificate(record.alerted, record.onboarding),
+        alerted=levels_that_outlive_a_certificate(record.alerted, record.onboarding_credential),
     )
     if record.containment is None:
         changed = replace(
