@@ -208,7 +208,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
     leaves = LeafRows(table, settings.shards)
-    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers, leaves)
+    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
         intake=Intake(recording, alerts, clock),
