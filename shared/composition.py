@@ -309,6 +309,7 @@ def build_adapters(settings: Settings) -> Adapters:
     from shared.adapters.dps_inventory import DpsInventory
     from shared.adapters.feedback import HubFeedback
     from shared.adapters.hub_query import HubQuery
+    from shared.domain.ca_watch import Source
 
     managed, client_id = settings.has_managed_identity, settings.client_id
     credential = async_credential(managed=managed, client_id=client_id)
@@ -336,7 +337,7 @@ def build_adapters(settings: Settings) -> Adapters:
         feedback=feedback,
         fleet_query=hub,
         enrolled=inventory,
-        ca_certificates=authorities,
+        ca_certificates={**authorities, Source.GROUP: inventory},
         backlogs=storage.backlogs,
         event_hubs=event_hubs,
         closers=(
