@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -68,6 +68,9 @@ class SoundFleet:
         ids, rest = self._cut(continuation)
         return [Registration(registration_id=i, device_id=i, hub=HUB) for i in ids], rest
 
+    async def individuals(self, continuation: str | None) -> tuple[Sequence[Registration], None]:
+        return [], None
+
     def _cut(self, continuation: str | None) -> tuple[list[str], str | None]:
         start = int(continuation or 0)
         end = start + 1000
@@ -95,6 +98,13 @@ class SoundFleet:
 
     async def list(self) -> list[EnrollmentGroup]:
         return [EnrollmentGroup(id="fleet", attestation="x509", credential_policy="default")]
+
+
+class NoInventories:
+    """A container of inventories in which nothing waits."""
+
+    async def pending(self) -> None:
+        return None
 
 
 class PromptFeedback:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from bench.app import ENVIRONMENT
-from bench.cost_doubles import Counted, Counts, EmptyBacklog, PromptFeedback, SoundFleet
+from bench.cost_doubles import Counted, Counts, EmptyBacklog, NoInventories, PromptFeedback, SoundFleet
 from bench.fleet import full_table, record_of, rows_of
 from bench.traffic import certificate_body, envelope
 from shared.composition import Adapters, Services, build_services
@@ -44,6 +44,7 @@ TIMERS: Final[Mapping[str, Callable[[Services], Awaitable[object]]]] = {
     "AUDIT_SCHEDULE": lambda services: services.auditing.append(),
     "FEEDBACK_SCHEDULE": lambda services: services.feedback.drain(),
     "HEALTH_SCHEDULE": lambda services: services.watching.health.look(),
+    "INVENTORY_SCHEDULE": lambda services: services.inventories.step(),
     "ISSUERS_SCHEDULE": lambda services: services.watching.issuers.poll(),
     "PRUNE_SCHEDULE": lambda services: services.pruning.prune(),
     "RECONCILE_SCHEDULE": lambda services: services.reconciling.step(),
@@ -99,12 +100,11 @@ async def work_over(devices: int, due: int, now: datetime, make: MakesTable | No
         "provisioning": FakeProvisioning(),
         "feedback": PromptFeedback(sender),
         "fleet_query": Counted(fleet, counts, {"page": "hub.query"}),
-        "enrollment_groups": Counted(fleet, counts, {"list": "dps", "registrations": "dps"}),
+        "enrolled": Counted(fleet, counts, {"list": "dps", "registrations": "dps", "individuals": "dps"}),
+        "inventories": Counted(NoInventories(), counts, {"pending": read}),
         "backlogs": [EmptyBacklog("dead-letters", "dead-letters", counts), EmptyBacklog("p", "poison", counts)],
     }
-    known = {field.name for field in fields(Adapters)}
-    adapters = Adapters(**{name: port for name, port in ports.items() if name in known})
-    work = Work(await build_services(SETTINGS, adapters), table, counts, commands, sender)
+    work = Work(await build_services(SETTINGS, Adapters(**ports)), table, counts, commands, sender)
     for tick in (*TIMERS.values(), *TIMERS.values()) if not due else ():  # what is done once is done now
         await tick(work.services)
     work.taken()

@@ -145,6 +145,7 @@ module fleetStorage './modules/fleet-storage.bicep' = {
       containmentQueueName
     ]
     deadLetterContainerName: tuned.DEAD_LETTERS
+    inventoryContainerName: tuned.INVENTORY
     alertQueueName: 'alerts'
     undeliveredContainerName: 'undelivered-alerts'
     appPrincipalId: identity.outputs.appPrincipalId

@@ -1,4 +1,4 @@
-metadata description = 'The storage account of the fleet: the table, the work queues, dead letters, and the queue that Event Grid fills.'
+metadata description = 'The storage account of the fleet: the table, the work queues, dead letters, inventories, and the queue that Event Grid fills.'
 
 param location string
 param tags object
@@ -11,6 +11,7 @@ param skuName string
 param tableName string
 param workQueueNames array
 param deadLetterContainerName string
+param inventoryContainerName string
 param alertQueueName string
 param undeliveredContainerName string
 param appPrincipalId string
@@ -103,6 +104,14 @@ resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@
   }
 }
 
+resource inventory 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
+  parent: blobs
+  name: inventoryContainerName
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
 resource undelivered 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
   parent: blobs
   name: undeliveredContainerName
@@ -119,7 +128,7 @@ resource appAccess 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
       principalId: appPrincipalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
-      description: 'The app: table, work and poison queues, dead letters'
+      description: 'The app: table, work and poison queues, dead letters, inventories'
     }
   }
 ]

@@ -35,6 +35,11 @@ BY_THE_PLATFORM: Final[Mapping[str, str]] = {
     "IDENTITY_ENDPOINT": "the platform sets it where the app has an identity",
     "WEBSITE_AUTH_ENABLED": "the platform sets it where App Service Authentication is on",
     "FleetStorage": "the other form of FleetStorage__*ServiceUri: a connection string, for the local Azure alone",
+    "AzureWebJobsStorage": "the other form of AzureWebJobsStorage__*ServiceUri",
+    "AzureWebJobsStorage__accountName": "the other form of AzureWebJobsStorage__*ServiceUri",
+    "IotEvents": "the other form of IotEvents__fullyQualifiedNamespace",
+    "DpsEvents": "the other form of DpsEvents__fullyQualifiedNamespace",
+    "ConnectionEvents": "the other form of ConnectionEvents__fullyQualifiedNamespace",
 }
 """Settings that the code reads and that no template may set."""
 

@@ -18,28 +18,6 @@ from typing import Any
 type State = dict[str, Any]
 type Answer = str | None
 
-ME = "00000000-0000-0000-0000-0000000000aa"
-FRESH: State = {
-    "signed_in": True,
-    "may_register": True,
-    "providers": {"Microsoft.Devices": "Registered", "Microsoft.DeviceRegistry": "NotRegistered"},
-    "apps": {},
-    "principals": {"89d10474-74af-4874-99a7-c23c2f643083": {"id": "iot-hub-principal"}},
-    "credentials": {},
-    "assignments": [],
-    "dps_certificates": {},
-    "groups": {},
-    "refuse_groups": 0,
-    "hub_certificates": 0,
-    "roles": {},
-    "role_assignments": {},
-    "policy": {"state": "Unlocked", "etag": "1", "immutabilityPeriodSinceCreationInDays": 400},
-    "environment": {},
-    "stopped": False,
-    "calls": [],
-    "changes": [],
-}
-
 
 class Refused(Exception):
     """The service says no."""
@@ -202,7 +180,7 @@ def _patch_app(state: State, options: dict[str, str], match: re.Match[str]) -> A
 
 def _assignments(state: State, options: dict[str, str], match: re.Match[str]) -> Answer:
     if options["method"] == "get":
-        return "\n".join(a["appRoleId"] for a in state["assignments"] if a["principalId"] == ME) or None
+        return "\n".join(a["appRoleId"] for a in state["assignments"] if a["principalId"] == state["me"]) or None
     state["assignments"].append(_document(options["body"]))
     _changed(state, "app role")
     return None
@@ -299,7 +277,7 @@ HANDLERS: dict[str, Callable[[State, dict[str, str]], Answer]] = {
     "ad app federated-credential list": _credentials,
     "ad app federated-credential create": _put_credential,
     "ad app federated-credential update": _put_credential,
-    "ad signed-in-user show": lambda state, options: ME,
+    "ad signed-in-user show": lambda state, options: str(state["me"]),
     "ad sp show": _show_principal,
     "ad sp create": _make_principal,
     "ad sp update": _update_principal,

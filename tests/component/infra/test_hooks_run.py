@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import fake_azure
+from support.azure_state import FRESH, ME, SCRIPT
 
 PROJECT = Path(__file__).parents[3]
 OUTPUTS = {
@@ -85,9 +85,9 @@ def azure(tmp_path: Path) -> Azure:
     (tmp_path / "bin").mkdir()
     for program in ("az", "azd"):
         script = tmp_path / "bin" / program
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{fake_azure.__file__}" {program} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{SCRIPT}" {program} "$@"\n')
         script.chmod(0o755)
-    (tmp_path / "azure.json").write_text(json.dumps(fake_azure.FRESH))
+    (tmp_path / "azure.json").write_text(json.dumps(FRESH))
     return Azure(tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_after_the_deployment_the_identity_proves_the_registration_and_only_whom
     assert azure.state["principals"][client]["required"] is True
     assert azure.state["apps"][client]["redirects"].endswith("/.auth/login/aad/callback")
     assert len({a["appRoleId"] for a in azure.state["assignments"]}) == 3
-    assert {a["principalId"] for a in azure.state["assignments"]} == {fake_azure.ME}
+    assert {a["principalId"] for a in azure.state["assignments"]} == {ME}
 
 
 def test_an_identity_that_was_made_anew_is_trusted_in_place_of_the_old(azure: Azure):
