@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from shared.services.containment import Containment
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.event_lag import EventPositions
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
     from shared.services.intake import Intake
+    from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
     from shared.services.outbox import Outbox
     from shared.services.ports import (
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     )
     from shared.services.presence import Presence
     from shared.services.pruning import Pruning
-    from shared.services.reconciling import EnrollmentGroups, FleetQuery, Reconciling
+    from shared.services.reconciling import Enrolled, FleetQuery, Reconciling
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
     from shared.services.snapshots import Snapshots
@@ -88,6 +90,7 @@ class Services:
     feedback: Feedback
     presence: Presence
     reconciling: Reconciling
+    inventories: Inventories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +103,16 @@ class Adapters:
     containment: WorkQueue
     dead_letters: DeadLetters
     audit: AuditLog
+    inventories: InventoryBlobs
     sender: CommandSender
     hub: Hub
     provisioning: Provisioning
     feedback: FeedbackQueue
     fleet_query: FleetQuery
-    enrollment_groups: EnrollmentGroups
+    enrolled: Enrolled
     ca_certificates: Mapping[Source, CaCertificates] = field(default_factory=dict)
     backlogs: Sequence[Backlog] = ()
+    event_hubs: Sequence[EventPositions] = ()
     closers: tuple[Closer, ...] = ()
 
 
@@ -168,7 +173,9 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
     from shared.services.intake import Intake
+    from shared.services.inventories import Inventories
     from shared.services.issuers import TrustedIssuers
+    from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
@@ -200,6 +207,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
+    leaves = LeafRows(table, settings.shards)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
@@ -228,6 +236,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
             settings.connection_look_interval,
         ),
         reconciling=_reconciling(settings, adapters, store, table, outbox, policies, issuers),
+        inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
     )
 
 
@@ -241,6 +250,7 @@ def _reconciling(
     issuers: TrustedIssuersNow,
 ) -> Reconciling:
     from shared.clock import SystemClock
+    from shared.services.leaf_rows import LeafRows
     from shared.services.pass_rows import PassRows
     from shared.services.reconciling import Pace, Reconciling
     from shared.services.repairing import Repairs
@@ -252,9 +262,10 @@ def _reconciling(
         settings.reconcile_queries_per_minute,
         settings.reconcile_share,
     )
-    repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers)
+    leaves = LeafRows(table, settings.shards)
+    repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers, leaves)
     rows = PassRows(table)
-    return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrollment_groups, pace, clock)
+    return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrolled, pace, clock)
 
 
 def _watching(
@@ -276,7 +287,7 @@ def _watching(
     return Watching(
         issuers=IssuerWatch(table, adapters.ca_certificates, alerts, clock, levels),
         suppressions=suppressions,
-        health=HealthWatch(table, adapters.backlogs, alerts, suppressions, clock),
+        health=HealthWatch(table, adapters.backlogs, alerts, suppressions, clock, adapters.event_hubs),
         snapshots=Snapshots(
             store,
             table,
@@ -298,6 +309,7 @@ def build_adapters(settings: Settings) -> Adapters:
     from shared.adapters.dps_inventory import DpsInventory
     from shared.adapters.feedback import HubFeedback
     from shared.adapters.hub_query import HubQuery
+    from shared.domain.ca_watch import Source
 
     managed, client_id = settings.has_managed_identity, settings.client_id
     credential = async_credential(managed=managed, client_id=client_id)
@@ -308,6 +320,7 @@ def build_adapters(settings: Settings) -> Adapters:
     hub = HubQuery(settings.iothub_hostname, blocking)
     feedback = HubFeedback(settings.iothub_hostname, credential)
     authorities = _authorities(settings, credential)
+    event_hubs, close_event_hubs = _event_hubs(settings, credential)
     inventory = DpsInventory(settings.dps_service_hostname, credential)
     enrollments = Enrollments(inventory)
     return Adapters(
@@ -317,16 +330,19 @@ def build_adapters(settings: Settings) -> Adapters:
         containment=storage.containment,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
+        inventories=storage.inventories,
         sender=sender,
         hub=hub,
         provisioning=enrollments,
         feedback=feedback,
         fleet_query=hub,
-        enrollment_groups=inventory,
-        ca_certificates=authorities,
+        enrolled=inventory,
+        ca_certificates={**authorities, Source.GROUP: inventory},
         backlogs=storage.backlogs,
+        event_hubs=event_hubs,
         closers=(
             *storage.closers,
+            *close_event_hubs,
             *(listed.close for listed in authorities.values()),
             alerts.close,
             sender.close,
@@ -353,6 +369,32 @@ def _authorities(settings: Settings, credential: AsyncTokenCredential) -> dict[S
     }
 
 
+def _event_hubs(
+    settings: Settings, credential: AsyncTokenCredential
+) -> tuple[Sequence[EventPositions], tuple[Closer, ...]]:
+    """Those whose connection and whose host's checkpoints are known: all of them in a Functions app."""
+    from shared.adapters.event_positions import EventHubPlace, EventHubPositions, HostCheckpoints
+
+    if settings.host_storage:
+        checkpoints = HostCheckpoints.from_connection_string(settings.host_storage)
+    elif settings.host_blobs:
+        checkpoints = HostCheckpoints.from_endpoint(settings.host_blobs, credential)
+    else:
+        return (), ()
+    group = settings.events_consumer_group
+    given = (
+        (settings.iot_events, settings.iot_events_text, settings.iot_events_namespace),
+        (settings.dps_events, settings.dps_events_text, settings.dps_events_namespace),
+        (settings.connection_events, settings.connection_events_text, settings.connection_events_namespace),
+    )
+    places = [
+        EventHubPlace(name, group, text or namespace or "", is_namespace=not text)
+        for name, text, namespace in given
+        if text or namespace
+    ]
+    return [EventHubPositions(place, checkpoints, credential) for place in places], (checkpoints.close,)
+
+
 class _Storage:
     """The storage account's adapters, by connection string where there is one, else by identity."""
 
@@ -360,6 +402,7 @@ class _Storage:
         from shared.adapters.audit import AppendBlobs
         from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
+        from shared.adapters.inventories import BlobInventories
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
 
@@ -368,6 +411,7 @@ class _Storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
             self.audit = AppendBlobs.from_connection_string(account, settings.audit)
+            self.inventories = BlobInventories.from_connection_string(account, settings.inventory)
             self.backlogs: list[BlobBacklog | PoisonBacklog] = [
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
                 *(PoisonBacklog.from_connection_string(account, queue) for queue in queues),
@@ -380,7 +424,8 @@ class _Storage:
             endpoints = settings.table_endpoint or "", settings.blob_endpoint or "", settings.queue_endpoint or ""
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
-            self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
+            self.audit = AppendBlobs.from_endpoint(settings.audit_endpoint or endpoints[1], settings.audit, credential)
+            self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
                 *(PoisonBacklog.from_endpoint(endpoints[2], queue, credential) for queue in queues),
@@ -393,6 +438,7 @@ class _Storage:
             self.table.close,
             self.dead_letters.close,
             self.audit.close,
+            self.inventories.close,
             self.renewal_commands.close,
             self.containment.close,
             *(backlog.close for backlog in self.backlogs),

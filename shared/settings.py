@@ -49,22 +49,35 @@ Scope = Annotated[Literal["off", "contained", "all"], _as("off, contained or all
 class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     """Everything that the app is told; without another name, a field is the setting of its name in capitals.
 
-    iothub_resource_id: the source of all alerts. shards: fixed once the table is made. policy_validity: the issuing
-    policy's leaf validity, which bounds a claim without proof. containment_look_interval: parts the two looks that
-    prove a connection gone. audit: the container of the audit's chain. history_retention: how long history is kept.
-    c2d_per_minute: the hub's throttle for sends. digest_above: more alerts of a kind at once become one digest.
-    arm_endpoint: of Azure Resource Manager. dps_resource_id: whose CA certificates are watched beside the hub's.
-    issuer_levels, onboarding_levels: days before an end at which people are told. trusted_issuers: PEM of issuing CAs
-    beside the hub's own, `\\n` for line breaks. tenant_id: principals of other tenants are refused.
-    platform_authenticates: App Service Authentication is on. feedback: whether the hub's feedback queue is drained.
-    connection_state: whose connections are followed: those of devices that are shut out, everybody's, or nobody's.
-    connection_look_interval: how often it is looked up who is shut out, on average.
-    reconcile_every: from one walk through the fleet to the next; reconcile_step: the longest time that one tick of it
-    takes; reconcile_queries_per_minute: the hub's throttle for queries, of which reconcile_share is used.
+    The connections of the triggers and the host's storage are the platform's: here they say where it can be seen how
+    far events are read. iothub_resource_id: the source of all alerts. shards: fixed once the table is made.
+    policy_validity: the issuing policy's leaf validity, which bounds a claim without proof. containment_look_interval:
+    parts the two looks that prove a connection gone. audit: the container of the audit's chain, and
+    audit_endpoint the account that holds it where that is not the fleet's own; inventory: the container of what was
+    issued for onboarding. history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
+    sends. digest_above: more alerts of a kind at once become one digest. arm_endpoint: of Azure Resource Manager.
+    dps_resource_id: whose CA certificates are watched beside the hub's. issuer_levels, onboarding_levels: days before
+    an end at which people are told. trusted_issuers: PEM of issuing CAs beside the hub's own, `\\n` for line breaks.
+    tenant_id: principals of other tenants are refused. platform_authenticates: App Service Authentication is on.
+    feedback: whether the hub's feedback queue is drained. connection_state: whose connections are followed: those of
+    devices that are shut out, everybody's, or nobody's. connection_look_interval: how often it is looked up who is
+    shut out, on average. reconcile_every: from one walk through the fleet to the next; reconcile_step: the longest
+    time that one tick of it takes; reconcile_queries_per_minute: the hub's throttle for queries, of which
+    reconcile_share is used.
     """
 
     iot_events: EventHub
     dps_events: EventHub
+    iot_events_text: str | None = field(name="IotEvents", default=None)
+    iot_events_namespace: HostName | None = field(name="IotEvents__fullyQualifiedNamespace", default=None)
+    dps_events_text: str | None = field(name="DpsEvents", default=None)
+    dps_events_namespace: HostName | None = field(name="DpsEvents__fullyQualifiedNamespace", default=None)
+    connection_events_text: str | None = field(name="ConnectionEvents", default=None)
+    connection_events_namespace: HostName | None = field(name="ConnectionEvents__fullyQualifiedNamespace", default=None)
+    events_consumer_group: str = "$Default"
+    host_storage: str | None = field(name="AzureWebJobsStorage", default=None)
+    host_blob_endpoint: Endpoint | None = field(name="AzureWebJobsStorage__blobServiceUri", default=None)
+    host_storage_account: str | None = field(name="AzureWebJobsStorage__accountName", default=None)
     renewal_commands: Queue
     containment: Queue
     iothub_hostname: HostName
@@ -75,9 +88,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     table_endpoint: Endpoint | None = field(name="FleetStorage__tableServiceUri", default=None)
     queue_endpoint: Endpoint | None = field(name="FleetStorage__queueServiceUri", default=None)
     blob_endpoint: Endpoint | None = field(name="FleetStorage__blobServiceUri", default=None)
+    audit_endpoint: Endpoint | None = field(name="AuditStorage__blobServiceUri", default=None)
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"
+    inventory: Container = "inventory"
     history_retention: Duration = timedelta(days=400)
     shards: Shards = 16
     renewal_window: Duration = timedelta(days=7)
@@ -111,6 +126,12 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     client_id: str | None = field(name="AZURE_CLIENT_ID", default=None)
     identity_endpoint: str | None = None
     platform_authenticates: Flag = field(name="WEBSITE_AUTH_ENABLED", default=False)
+
+    @property
+    def host_blobs(self) -> str | None:
+        """The blob endpoint of the host's storage, where that is reached by identity."""
+        account = self.host_storage_account
+        return self.host_blob_endpoint or (f"https://{account}.blob.core.windows.net" if account else None)
 
     @property
     def has_managed_identity(self) -> bool:

@@ -5,7 +5,7 @@ Every method may raise `InfrastructureFault` (retry later) and its child `Thrott
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -14,6 +14,7 @@ from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
 from shared.domain.circumstances import Circumstances
 from shared.domain.envelope import Envelope
+from shared.domain.leaves import Leaf
 
 type Value = str | int | bool | datetime
 
@@ -144,6 +145,13 @@ class CircumstancesNow(Protocol):
 
     async def current(self) -> Circumstances:
         """As it is now."""
+
+
+class Leaves(Protocol):
+    """Onboarding leaves that inventories have."""
+
+    async def of(self, registration_ids: Iterable[str]) -> Mapping[str, Leaf]:
+        """The leaves of those registration ids that have one."""
 
 
 class TrustedIssuersNow(Protocol):
