@@ -41,18 +41,15 @@ def run_device(context: typer.Context) -> None:
     raise typer.Exit(run_agent(context.args, {**_local_azure(), **os.environ}))
 
 
-@app.command("status")
-def show_status(
-    state_dir: Annotated[Path, typer.Argument(help="The device's state directory.", envvar="FLEETCERT_STATE_DIR")],
-) -> None:
-    """Show what a device holds, as JSON: state, certificates, and what it has not told the cloud yet."""
-    from fleetcert.device.glimpse import Glimpse
+@app.command("status", context_settings=_PASSED_ON)
+def show_status(context: typer.Context) -> None:
+    """Show what a device holds, as JSON: state, certificates, and what it has not told the cloud yet.
 
-    try:
-        seen = Glimpse.of(state_dir)
-    except OSError as problem:
-        raise typer.BadParameter(f"the state cannot be read: {problem}") from problem
-    typer.echo(json.dumps(seen.to_wire(), indent=2))
+    `status DIRECTORY` is the device's state directory; without it FLEETCERT_STATE_DIR is.
+    """
+    from fleetcert.device.program import main as run_agent
+
+    raise typer.Exit(run_agent(["status", *context.args], os.environ))
 
 
 @app.command("conform")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,8 @@ from typing import Any, Protocol
 from fleetcert.device.ports import Operational
 from fleetcert.device.states import Link, State
 from shared.contracts import format_instant
+
+log = logging.getLogger(__name__)
 
 
 class Happened(StrEnum):
@@ -92,15 +95,17 @@ class Narrator:
     def __call__(self, event: Happened, concerned: Operational | None = None, **detail: Any) -> None:
         """`concerned`: the certificate that it is about."""
         state, link = self._standing()
-        self._observe(
-            AgentEvent(
-                event=event,
-                device_id=self._device_id,
-                at=self._now(),
-                state=state,
-                link=link,
-                thumbprint=concerned.thumbprint if concerned else None,
-                not_after=concerned.not_after if concerned else None,
-                detail=detail,
-            )
+        told = AgentEvent(
+            event=event,
+            device_id=self._device_id,
+            at=self._now(),
+            state=state,
+            link=link,
+            thumbprint=concerned.thumbprint if concerned else None,
+            not_after=concerned.not_after if concerned else None,
+            detail=detail,
         )
+        try:
+            self._observe(told)
+        except Exception:  # whoever watches must not be able to end the device's connection
+            log.exception("the observer failed over %s", event)

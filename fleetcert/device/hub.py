@@ -95,10 +95,13 @@ class MqttSession:
         self._link.subscribe(f"devices/{self._device_id}/messages/devicebound/#", 1)
 
     def reported(self) -> Mapping[str, Any]:
-        """The reported properties as the twin holds them. Raises: Throttled, InfrastructureFault."""
+        """The reported properties as the twin holds them; none where it does not say.
+
+        Raises: Throttled, InfrastructureFault.
+        """
         status, body = self._ask_twin("$iothub/twin/GET/", b"")
-        if status != 200:
-            raise InfrastructureFault(_SERVICE, f"the twin answered {status}")
+        if status != 200:  # what cannot be read is reported once more
+            return {}
         reported: Mapping[str, Any] = _object(body).get("reported", {})
         return reported
 

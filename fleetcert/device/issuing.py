@@ -91,6 +91,7 @@ class Issuing:
         return Assignment(current.hub, current.device_id, chain)
 
     def _turn_to_dps(self, current: Operational, reason: str) -> Assignment:
+        self._put_off = 0
         self._tell(Happened.TURNED_TO_DPS, current, reason=reason)
         return self._ask_dps(self._store.turn_to(Way.DPS))
 

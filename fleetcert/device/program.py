@@ -1,4 +1,4 @@
-"""The agent as a program: `python -m fleetcert.device`. Every option can also be a variable of the environment.
+"""The agent as a program: `python -m fleetcert.device [status]`. Every option can also be a variable.
 
 Secrets are files, never arguments or variables: both can be read by others. An event is one JSON line on the standard
 output.
@@ -20,6 +20,7 @@ from fleetcert.device.assembly import AZURE, CloudAddress, Protocol, build_agent
 from fleetcert.device.credential import Onboarding, OnboardingCredential, SymmetricKeyCredential
 from fleetcert.device.csr import KeyKind
 from fleetcert.device.events import AgentEvent, Observer
+from fleetcert.device.glimpse import Glimpse
 from fleetcert.device.options import AgentOptions
 from fleetcert.device.ports import Way
 from fleetcert.device.runner import StopSignal, run, run_until_told
@@ -29,11 +30,18 @@ from shared.errors import FleetcertError
 
 PREFIX: Final = "FLEETCERT_"
 _NEVER: Final = "never"
+_STATUS: Final = "status"
+_PROGRAM: Final = "fleetcert device"
 _LONGEST_SECONDS: Final = 1e7
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the agent until SIGINT or SIGTERM. Returns the exit code: 0; 1 for trouble, which is told in one line."""
+    """Runs the agent until SIGINT or SIGTERM, or shows its `status`.
+
+    Returns the exit code: 0; 1 for trouble, which is told in one line.
+    """
+    if arguments[:1] == [_STATUS]:
+        return _show_status(arguments[1:], environment)
     parser = _parser(environment)
     chosen = parser.parse_args(arguments)
     try:
@@ -48,7 +56,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _run(chosen: argparse.Namespace, onboarding: Onboarding, passphrase: bytes | None, systemd: Systemd) -> int:
-    stop, failures = StopSignal(), list[FleetcertError]()
+    stop, failures = StopSignal(), list[Exception]()
     world = build_world(_address(chosen), onboarding, stop, _observer(systemd), with_pem=chosen.report_pem)
     agent = build_agent(
         chosen.registration_id, onboarding, chosen.state_dir, world, _options(chosen), passphrase=passphrase
@@ -57,13 +65,28 @@ def _run(chosen: argparse.Namespace, onboarding: Onboarding, passphrase: bytes |
     def work() -> None:
         try:
             run(agent, stop)
-        except FleetcertError as problem:
+        except Exception as problem:  # it is this thread's end, and the main thread's to tell
             failures.append(problem)
 
     systemd.is_ready()
     run_until_told([threading.Thread(target=work, name=chosen.registration_id)], stop)
     if failures:
         raise failures[0]
+    return 0
+
+
+def _show_status(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"{_PROGRAM} {_STATUS}", description="Shows what a device holds, as JSON.")
+    directory = environment.get(f"{PREFIX}STATE_DIR")
+    parser.add_argument(
+        "directory", type=Path, nargs="?" if directory else None, default=directory, help="its state directory"
+    )
+    try:
+        seen = Glimpse.of(Path(parser.parse_args(arguments).directory))
+    except OSError as problem:
+        sys.stderr.write(f"error: the state cannot be read: {problem}\n")
+        return 1
+    sys.stdout.write(f"{json.dumps(seen.to_wire(), indent=2)}\n")
     return 0
 
 
@@ -135,7 +158,7 @@ class _Options:
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fleetcert device run",
+        prog=f"{_PROGRAM} run",
         description="Onboards the device and keeps it connected and renewed, until SIGTERM.",
         allow_abbrev=False,
     )

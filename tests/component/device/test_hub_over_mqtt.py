@@ -146,6 +146,12 @@ def test_the_twin_is_read(serve: Any) -> None:
         assert session.reported() == {"a": 1, "$version": 4}
 
 
+def test_a_twin_that_may_not_be_read_is_reported_to_as_if_it_held_nothing(serve: Any) -> None:
+    _, device = serve(on_publish=twin(404))
+    with device.connected() as session:
+        assert session.reported() == {}
+
+
 @pytest.mark.parametrize("document", [b"no json", [], 7])
 def test_a_twin_that_cannot_be_read_is_a_fault(serve: Any, document: Any) -> None:
     _, device = serve(on_publish=twin(200, document))

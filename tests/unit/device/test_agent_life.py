@@ -140,6 +140,16 @@ def test_an_application_that_fails_over_a_message_does_not_end_the_agent(bench: 
     assert len(bench.registrar.requests) == 2
 
 
+def test_an_observer_that_fails_does_not_end_the_agent(bench: Any) -> None:
+    def fail(_event: Any) -> None:
+        raise BrokenPipeError
+
+    bench.adapt = lambda world: type(world)(**{**_members(world), "observe": fail})
+    bench.restart()
+    bench.bring_up()
+    assert bench.session.is_open
+
+
 def test_an_application_sends_over_the_agents_connection(bench: Any) -> None:
     with pytest.raises(InfrastructureFault, match="not connected"):
         bench.agent.send(Message(b"20.5"))

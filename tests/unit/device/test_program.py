@@ -220,4 +220,25 @@ def test_status_shows_what_a_device_holds(bench: Any) -> None:
     assert shown["state"] == "operational"
     assert shown["current"]["thumbprint"] == current.thumbprint
     bench.directory.joinpath(next(bench.directory.glob("*.pem")).name).unlink()
-    assert CliRunner().invoke(command.app, ["status", str(bench.directory)]).exit_code == 2
+    assert CliRunner().invoke(command.app, ["status", str(bench.directory)]).exit_code == 1
+
+
+def test_status_needs_no_argument_where_the_environment_names_the_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["status"], {"FLEETCERT_STATE_DIR": str(tmp_path)}) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "new"
+    assert "directory" in refused(["status"], capsys)
+
+
+def test_an_unforeseen_error_ends_the_program_with_its_trace_and_not_with_success(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unforeseen(Exception): ...
+
+    def fail(*_: object) -> None:
+        raise Unforeseen
+
+    monkeypatch.setattr(program, "run", fail)
+    with pytest.raises(Unforeseen):
+        program.main(arguments, {})

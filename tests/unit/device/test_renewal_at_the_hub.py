@@ -95,6 +95,15 @@ def test_a_hub_that_puts_it_off_three_times_loses_the_device_to_dps(bench_by_hub
     assert (len(bench_by_hub.hub.issuances), len(bench_by_hub.registrar.requests)) == (3, 2)
 
 
+def test_a_hub_that_put_a_renewal_off_is_asked_again_for_the_next_one(bench_by_hub: Any) -> None:
+    fail(bench_by_hub, *[IssuanceError(503001, "later")] * 3)
+    bench_by_hub.settle()
+    bench_by_hub.send(command_id="c-2")
+    bench_by_hub.hub.issuance_failures.append(IssuanceError(503001, "later"))
+    bench_by_hub.settle()
+    assert (len(bench_by_hub.hub.issuances), len(bench_by_hub.registrar.requests)) == (5, 2)
+
+
 @pytest.mark.parametrize(
     "silence", [InfrastructureFault("IoT Hub", "no answer"), InfrastructureFault("IoT Hub", "SUBSCRIBE was refused")]
 )
