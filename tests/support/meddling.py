@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from support.faults import Killed
 
@@ -29,7 +29,7 @@ class Meddling:
 
     def wrap[T](self, name: str, port: T) -> T:
         """The port as the services see it."""
-        return _Meddled(name, port, self)  # type: ignore[return-value]
+        return cast(T, _Meddled(name, port, self))
 
     def plan(self, at: int, act: Act, survives: int | None = None) -> None:
         """Counts from one again."""
