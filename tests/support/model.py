@@ -175,7 +175,8 @@ class Backend:
         queues = wrap("commands", cloud.commands), wrap("containment", cloud.containment)
         outbox = Outbox(store, wrap("alerts", cloud.alerts), *queues)
         self.recording = Recording(store, outbox, wrap("letters", cloud.dead_letters), hub, policies, clock)
-        self.deadlines = Deadlines(store, outbox, hub, policies, self._budget, clock)
+        ledger = Ledger(wrap("table", cloud.table), self._budget)
+        self.deadlines = Deadlines(store, outbox, hub, policies, self._budget, clock, ledger=ledger)
         self.commands = Commands(store, wrap("sender", cloud.sender), hub, policies, clock)
         registry = wrap("adr", cloud.registry) if cloud.registry else None
         self.containment = Containment(store, outbox, hub, wrap("dps", cloud.provisioning), clock, registry=registry)
