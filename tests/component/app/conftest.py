@@ -58,6 +58,7 @@ class Ports:
     alerts: FakeAlerts = field(default_factory=FakeAlerts)
     renewal_commands: FakeQueue = field(default_factory=FakeQueue)
     containment: FakeQueue = field(default_factory=FakeQueue)
+    operations: FakeQueue = field(default_factory=FakeQueue)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     inventories: FakeInventories = field(default_factory=FakeInventories)
