@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.services.bulk import Bulk
     from shared.services.commands import Commands
     from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
     from shared.services.event_lag import EventPositions
@@ -84,6 +85,7 @@ class Services:
     deadlines: Deadlines
     commands: Commands
     containment: Containment
+    containment_watch: ContainmentWatch
     devices: Devices
     circumstances: FleetCircumstances
     rotation: Rotation
@@ -178,6 +180,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.bulk import Bulk
     from shared.services.commands import Commands
     from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
@@ -243,6 +246,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         deadlines=deadlines,
         commands=Commands(store, CountedSender(adapters.sender), adapters.hub, policies, clock),
         containment=containment,
+        containment_watch=ContainmentWatch(seen),
         devices=Devices(store, deadlines, clock),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
