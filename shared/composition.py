@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
     from shared.services.operations import Operations
     from shared.services.outbox import Outbox
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from shared.services.reconciling import Enrolled, FleetQuery, Reconciling
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
+    from shared.services.seen import SeenRows
     from shared.services.selection import Selection
     from shared.services.snapshots import Snapshots
     from shared.services.store import FleetStore
@@ -179,7 +181,6 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.auditing import Auditing
     from shared.services.bulk import Bulk
     from shared.services.commands import Commands
-    from shared.services.containment import Containment
     from shared.services.containment_watch import ContainmentWatch
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
@@ -223,18 +224,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
     leaves = LeafRows(table, settings.shards)
-    containment = Containment(
-        store,
-        outbox,
-        adapters.hub,
-        adapters.provisioning,
-        clock,
-        settings.containment_look_interval,
-        seen,
-        leaves,
-        adapters.registry,
-        purges=settings.containment_purge,
-    )
+    containment = _containment(settings, adapters, store, outbox, seen, leaves)
     selection = Selection(table, store)
     operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
@@ -267,6 +257,26 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         operations=operations,
         bulk=Bulk(table, selection, operations),
         inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
+    )
+
+
+def _containment(
+    settings: Settings, adapters: Adapters, store: FleetStore, outbox: Outbox, seen: SeenRows, leaves: LeafRows
+) -> Containment:
+    from shared.clock import SystemClock
+    from shared.services.containment import Containment
+
+    return Containment(
+        store,
+        outbox,
+        adapters.hub,
+        adapters.provisioning,
+        SystemClock(),
+        settings.containment_look_interval,
+        seen,
+        leaves,
+        adapters.registry,
+        purges=settings.containment_purge,
     )
 
 
