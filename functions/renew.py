@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, accepted, respond
+from functions.edge import Call, Reply, accepted, serves
 from shared.composition import app
-from shared.schemas.access import Role
 from shared.schemas.answers import device_answer
+from shared.schemas.queries import NoQuery
 from shared.schemas.requests import RenewRequest
+from shared.schemas.routes import RENEW_DEVICE
 
 blueprint = func.Blueprint()
 
 
-@blueprint.function_name("renew_device")
-@blueprint.route(route="devices/{deviceId}/renew", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
-async def renew_device(request: func.HttpRequest) -> func.HttpResponse:
+@serves(blueprint, RENEW_DEVICE)
+async def renew_device(call: Call[NoQuery, RenewRequest]) -> Reply:
     """A renewal by hand."""
-    return await respond(request, "POST", Role.RENEW, _renew)
-
-
-async def _renew(call: Call) -> Reply:
-    device_id, wanted = call.device_id, call.body(RenewRequest)
+    device_id = call.device_id
     services = await app.services()
-    return accepted(device_answer(await services.devices.renew(device_id, call.principal.actor, wanted.reason)))
+    return accepted(device_answer(await services.devices.renew(device_id, call.principal.actor, call.body.reason)))

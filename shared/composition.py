@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
+    from shared.services.histories import Histories
     from shared.services.intake import Intake
     from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.listing import Listing
     from shared.services.outbox import Outbox
     from shared.services.ports import (
         Alerts,
@@ -77,6 +79,8 @@ class Services:
     commands: Commands
     containment: Containment
     devices: Devices
+    listing: Listing
+    histories: Histories
     circumstances: FleetCircumstances
     rotation: Rotation
     strangers: Strangers
@@ -167,9 +171,11 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.devices import Devices
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
+    from shared.services.histories import Histories
     from shared.services.intake import Intake
     from shared.services.issuers import TrustedIssuers
     from shared.services.ledger import Ledger
+    from shared.services.listing import Listing
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
     from shared.services.presence import Presence
@@ -212,6 +218,8 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
             store, outbox, adapters.hub, adapters.provisioning, clock, settings.containment_look_interval, seen
         ),
         devices=Devices(store, deadlines, clock),
+        listing=Listing(table, store.partitions),
+        histories=Histories(table, settings.shards),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
         circumstances=circumstances,

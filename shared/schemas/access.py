@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -47,3 +48,7 @@ class Principal(Struct, frozen=True, kw_only=True):
         """Raises: Forbidden."""
         if role not in self.roles:
             raise Forbidden(role)
+
+
+NOBODY: Final = Principal(name="", object_id="", app_id="", roles=frozenset())
+"""Calls what is open to everybody."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from shared.contracts import format_instant
+from shared.domain import record
 from shared.domain.keys import EXPIRES
+from shared.domain.listing import DeviceLine
 from shared.schemas.requests import Malformed
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
-    from shared.domain import record
-    from shared.services.devices import DeviceLine, Page
+    from shared.services.histories import HistoryLine, HistoryPage
+    from shared.services.listing import Page
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -26,7 +28,7 @@ class CertificateAnswer(Struct, frozen=True, rename="camel"):
 
     valid_from: str
     valid_until: str
-    evidence: str
+    evidence: record.Evidence
     first_seen: str
     thumbprint: str | None
     serial_number: str | None
@@ -58,7 +60,7 @@ class ContainmentAnswer(Struct, frozen=True, rename="camel"):
     requested_at: str
     reason: str
     hub_disabled_at: str | None
-    block: str | None
+    block: record.BlockState | None
     disconnected_at: str | None
     refused_at: str | None
     is_verified: bool
@@ -70,7 +72,7 @@ class DeviceAnswer(Struct, frozen=True, rename="camel"):
     device_id: str
     registration_id: str
     hub: str
-    state: str
+    state: record.State
     reason: str
     enrollment_group: str | None
     tags: dict[str, str]
@@ -88,19 +90,68 @@ class DeviceLineAnswer(Struct, frozen=True, rename="camel"):
     """A device in a list."""
 
     device_id: str
-    state: str
+    state: record.State
     reason: str
     hub: str
+    enrollment_group: str | None
+    tags: dict[str, str]
+    valid_from: str | None
     valid_until: str | None
     thumbprint: str | None
-    evidence: str | None
+    evidence: record.Evidence | None
+    issuer: str | None
 
 
 class PageAnswer(Struct, frozen=True, rename="camel"):
-    """Devices by expiry, the earliest first. cursor: asks for the next page; null on the last."""
+    """Devices by expiry, the earliest first. cursor: asks for the next page; null on the last.
+
+    partial: a bounded number of devices was looked at and the page is not full; there may be more behind the cursor.
+    """
 
     devices: list[DeviceLineAnswer]
     cursor: str | None
+    partial: bool
+
+
+class ActorAnswer(Struct, frozen=True, rename="camel"):
+    """A person or an app by the ids of Entra (empty: not known), or fleetcert itself."""
+
+    name: str
+    object_id: str
+    app_id: str
+
+
+class ChangeAnswer(Struct, frozen=True, rename="camel"):
+    """One change of a device. details: what it was about, by kind."""
+
+    at: str
+    kind: str
+    actor: ActorAnswer
+    reason: str
+    details: dict[str, str]
+    event_id: str
+
+
+class HistoryAnswer(Struct, frozen=True, rename="camel"):
+    """Changes of a device, the newest first. cursor: asks for the next page; null on the last."""
+
+    device_id: str
+    changes: list[ChangeAnswer]
+    cursor: str | None
+
+
+class HealthAnswer(Struct, frozen=True):
+    """All is well."""
+
+    status: Literal["ok"] = "ok"
+
+
+class DocumentAnswer(Struct, frozen=True):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
 
 
 def encode(answer: Struct) -> bytes:
@@ -131,21 +182,32 @@ def device_answer(device: record.DeviceRecord) -> DeviceAnswer:
 
 def page_answer(page: Page) -> PageAnswer:
     """A page as callers see it; its cursor is opaque to them."""
-    cursor = base64.urlsafe_b64encode(page.cursor.encode()).decode() if page.cursor else None
-    return PageAnswer([_line(line) for line in page.devices], cursor)
+    return PageAnswer([_line(line) for line in page.devices], _cursor(page.cursor), page.is_partial)
 
 
-def read_cursor(text: str | None) -> str | None:
-    """The place behind a cursor that a page gave. Raises: Malformed, so that no other rows can be reached by it."""
-    if text is None:
+def history_answer(device_id: str, page: HistoryPage) -> HistoryAnswer:
+    """A page of a device's history."""
+    return HistoryAnswer(device_id, [_change(line) for line in page.lines], _cursor(page.cursor))
+
+
+def read_cursor(text: str | UnsetType, begins: str = EXPIRES) -> str | None:
+    """The key behind a cursor that a page gave, of rows whose keys begin so.
+
+    Raises: Malformed, so that no other rows can be reached by it.
+    """
+    if text is UNSET:
         return None
     try:
         key = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as problem:
         raise Malformed("the cursor is not one that a page gave") from problem
-    if not key.startswith(EXPIRES):
+    if not key.startswith(begins):
         raise Malformed("the cursor is not one that a page gave")
     return key
+
+
+def _cursor(key: str | None) -> str | None:
+    return base64.urlsafe_b64encode(key.encode()).decode() if key else None
 
 
 def _certificate(certificate: record.Certificate) -> CertificateAnswer:
@@ -186,8 +248,23 @@ def _containment(containment: record.Containment) -> ContainmentAnswer:
 
 def _line(line: DeviceLine) -> DeviceLineAnswer:
     return DeviceLineAnswer(
-        line.device_id, line.state, line.reason, line.hub, line.valid_until, line.thumbprint, line.evidence
+        device_id=line.device_id,
+        state=record.State(line.state),
+        reason=line.reason,
+        hub=line.hub,
+        enrollment_group=line.enrollment_group,
+        tags=dict(line.tags),
+        valid_from=line.valid_from,
+        valid_until=line.valid_until,
+        thumbprint=line.thumbprint,
+        evidence=record.Evidence(line.evidence) if line.evidence else None,
+        issuer=line.issuer,
     )
+
+
+def _change(line: HistoryLine) -> ChangeAnswer:
+    actor = ActorAnswer(line.actor.name, line.actor.object_id, line.actor.app_id)
+    return ChangeAnswer(format_instant(line.at), line.kind, actor, line.reason, dict(line.details), line.event_id)
 
 
 def _instant(instant: datetime | None) -> str | None:

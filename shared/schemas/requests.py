@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -11,13 +13,18 @@ from msgspec import Meta, Struct
 from shared.contracts import MAX_PEM_BYTES
 from shared.errors import FleetcertError
 
+MAX_BODY_BYTES: Final = 64 * 1024
 DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
 """Azure docs: IoT Hub devguide, identity registry."""
-
-DEFAULT_PAGE: Final = 100
-MAX_PAGE: Final = 500
+_FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_SECRET: Final = re.compile(rb"PRIVATE KEY-----|Shared(Access|Secret)Key=|AccountKey=", re.IGNORECASE)
+"""PEM of every kind of private key, and the connection strings of Azure."""
 
 Reason = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"\S", description="why, for the history")]
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
+Tag = Annotated[str, Meta(min_length=2, max_length=512, pattern="^[^=]+=", description="name=value")]
+Choice = Annotated[str, Meta(min_length=1, max_length=256)]
 Pem = Annotated[str, Meta(max_length=MAX_PEM_BYTES, pattern="-----BEGIN CERTIFICATE-----")]
 
 
@@ -27,6 +34,36 @@ class Malformed(FleetcertError):
 
 class Invalid(FleetcertError):
     """The JSON is read, and is not what this operation takes (422)."""
+
+
+class UnsupportedMediaType(FleetcertError):
+    """A body must be application/json (415). A browser's form cannot be sent across sites that way."""
+
+    def __init__(self) -> None:
+        super().__init__("send the body as application/json")
+
+
+class LengthRequired(FleetcertError):
+    """A body without Content-Length does not reach the app: Azure's host drops it (411)."""
+
+    def __init__(self) -> None:
+        super().__init__("send the body with its Content-Length, and not in chunks")
+
+
+class BodyTooLarge(FleetcertError):
+    """The body is larger than any that is meant (413)."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a body may have {MAX_BODY_BYTES} bytes")
+
+
+class SecretSent(FleetcertError):
+    """The body holds a private key or an access key, which nobody here must ever see (422)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the body holds a private key or an access key: it is not taken, and its owner should replace the key"
+        )
 
 
 class RenewRequest(Struct, forbid_unknown_fields=True, frozen=True):
@@ -40,6 +77,22 @@ class DisableRequest(Struct, forbid_unknown_fields=True, frozen=True, rename="ca
 
     reason: Reason
     onboarding_pem: Pem | None = None
+
+
+def read_body[T](body: bytes, headers: Mapping[str, str], model: type[T]) -> T:
+    """The body of a request as what its route takes. Nothing of it is ever logged.
+
+    Raises: UnsupportedMediaType, LengthRequired, BodyTooLarge, SecretSent, Malformed, Invalid.
+    """
+    if (headers.get("content-type") or "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType
+    if not body and headers.get("transfer-encoding"):
+        raise LengthRequired
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    if _SECRET.search(body):
+        raise SecretSent
+    return decode(body, model)
 
 
 def decode[T](body: bytes, model: type[T]) -> T:
@@ -59,10 +112,9 @@ def device_id(text: str | None) -> str:
     return text
 
 
-def page_limit(text: str | None) -> int:
-    """How many devices a page may hold: 1 to 500, 100 where nothing is asked. Raises: Malformed."""
-    if text is None:
-        return DEFAULT_PAGE
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_PAGE):
-        raise Malformed(f"limit is a whole number from 1 to {MAX_PAGE}")
-    return int(text)
+def in_utc(instant: datetime) -> datetime:
+    """The instant in UTC; one whose offset leads out of the calendar is the calendar's end."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if instant.year == 1 else _LAST

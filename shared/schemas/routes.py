@@ -1,0 +1,204 @@
+"""The HTTP API as a table: the triggers are registered by it, and the OpenAPI document is written from it.
+
+One path has one method: Azure's host answers 404 for a method that a trigger does not list, so ours list none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from shared.errors import FleetcertError, NotPossible
+from shared.schemas.access import Role
+from shared.schemas.answers import DeviceAnswer, DocumentAnswer, HealthAnswer, HistoryAnswer, PageAnswer
+from shared.schemas.queries import DeviceQuery, NoQuery, PageQuery
+from shared.schemas.requests import DisableRequest, RenewRequest
+from shared.schemas.rulings import PauseRequest, ResumeRequest, RulingAnswer, SuppressRequest
+from shared.schemas.summary import SummaryAnswer
+
+DEVICE_ID: Final = "deviceId"
+JSON: Final = "application/json"
+
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+
+class NoBody(Struct, frozen=True):
+    """Nothing is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a route answers where all went well. headers: by their name, what they say."""
+
+    model: type[Struct]
+    says: str
+    status: HTTPStatus = HTTPStatus.OK
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route[Q: Struct, B: Struct = NoBody]:
+    """A path below `/api` and what it takes. role None: open to everybody. body None: it takes none.
+
+    problems: what it answers beside what every route of its kind does.
+    """
+
+    name: str
+    path: str
+    summary: str
+    group: str
+    answer: Answer
+    query: type[Q]
+    body: type[B] | None = None
+    role: Role | None = Role.READ
+    problems: tuple[type[FleetcertError], ...] = ()
+
+    @property
+    def method(self) -> Literal["GET", "POST"]:
+        """GET reads and takes no body, POST changes something and takes one."""
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods that the path takes."""
+        return ("GET", "HEAD") if self.body is None else ("POST",)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names in the path."""
+        return tuple(_PARAMETER.findall(self.path))
+
+
+LIST_DEVICES: Final = Route(
+    name="list_devices",
+    path="devices",
+    summary="The fleet by the end of its certificates, page by page",
+    group="devices",
+    query=DeviceQuery,
+    answer=Answer(model=PageAnswer, says="A page of devices, those with the least time left first"),
+)
+SHOW_DEVICE: Final = Route(
+    name="show_device",
+    path="devices/{deviceId}",
+    summary="Everything that is known of a device",
+    group="devices",
+    query=NoQuery,
+    answer=Answer(model=DeviceAnswer, says="The device"),
+)
+SHOW_HISTORY: Final = Route(
+    name="show_history",
+    path="devices/{deviceId}/history",
+    summary="What happened to a device, who did it and why",
+    group="devices",
+    query=PageQuery,
+    answer=Answer(model=HistoryAnswer, says="A page of changes, the newest first"),
+)
+RENEW_DEVICE: Final = Route(
+    name="renew_device",
+    path="devices/{deviceId}/renew",
+    summary="Ask a device to renew its certificate now",
+    group="devices",
+    query=NoQuery,
+    body=RenewRequest,
+    role=Role.RENEW,
+    answer=Answer(
+        model=DeviceAnswer,
+        says="The request is stored; the device's document tells how far it is",
+        status=HTTPStatus.ACCEPTED,
+        headers={"Location": "The device"},
+    ),
+    problems=(NotPossible,),
+)
+DISABLE_DEVICE: Final = Route(
+    name="disable_device",
+    path="devices/{deviceId}/disable",
+    summary="Shut a device out, at the hub and at DPS",
+    group="containment",
+    query=NoQuery,
+    body=DisableRequest,
+    role=Role.CONTAIN,
+    answer=Answer(
+        model=DeviceAnswer,
+        says="The intent is stored; the device's document tells how far it is",
+        status=HTTPStatus.ACCEPTED,
+        headers={"Location": "The device"},
+    ),
+)
+FLEET_SUMMARY: Final = Route(
+    name="fleet_summary",
+    path="fleet/summary",
+    summary="The fleet at a glance",
+    group="fleet",
+    query=NoQuery,
+    answer=Answer(model=SummaryAnswer, says="The last snapshot, and what is due today"),
+)
+PAUSE_FLEET: Final = Route(
+    name="pause_fleet",
+    path="fleet/pause",
+    summary="Hold renewal commands back",
+    group="fleet",
+    query=NoQuery,
+    body=PauseRequest,
+    role=Role.RENEW,
+    answer=Answer(model=RulingAnswer, says="The pause holds, on every instance within 30 seconds"),
+    problems=(NotPossible,),
+)
+RESUME_FLEET: Final = Route(
+    name="resume_fleet",
+    path="fleet/resume",
+    summary="End a pause",
+    group="fleet",
+    query=NoQuery,
+    body=ResumeRequest,
+    role=Role.RENEW,
+    answer=Answer(model=RulingAnswer, says="The pause has ended, on every instance within 30 seconds"),
+)
+SUPPRESS_ALERTS: Final = Route(
+    name="suppress_alerts",
+    path="fleet/suppressions",
+    summary="Stop alerts from being told",
+    group="fleet",
+    query=NoQuery,
+    body=SuppressRequest,
+    role=Role.RENEW,
+    answer=Answer(model=RulingAnswer, says="The suppression holds, on every instance within 30 seconds"),
+    problems=(NotPossible,),
+)
+HEALTH: Final = Route(
+    name="health",
+    path="health",
+    summary="Whether the app could do its work",
+    group="service",
+    query=NoQuery,
+    role=None,
+    answer=Answer(model=HealthAnswer, says="All is well"),
+)
+OPENAPI: Final = Route(
+    name="openapi",
+    path="openapi.json",
+    summary="This document",
+    group="service",
+    query=NoQuery,
+    role=None,
+    answer=Answer(model=DocumentAnswer, says="An OpenAPI 3.1 document"),
+)
+
+ROUTES: Final[tuple[Route[Any, Any], ...]] = (
+    LIST_DEVICES,
+    SHOW_DEVICE,
+    SHOW_HISTORY,
+    RENEW_DEVICE,
+    DISABLE_DEVICE,
+    FLEET_SUMMARY,
+    PAUSE_FLEET,
+    RESUME_FLEET,
+    SUPPRESS_ALERTS,
+    HEALTH,
+    OPENAPI,
+)
