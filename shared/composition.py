@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.domain.ca_watch import Source
     from shared.domain.changes import Policies
     from shared.services.auditing import Auditing, AuditLog
+    from shared.services.bulk import Bulk
     from shared.services.commands import Commands
     from shared.services.containment import Containment
     from shared.services.deadlines import Deadlines
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from shared.services.intake import Intake
     from shared.services.issuers import CaCertificates, IssuerWatch
     from shared.services.listing import Listing
+    from shared.services.operations import Operations
     from shared.services.outbox import Outbox
     from shared.services.ports import (
         Alerts,
@@ -92,6 +94,8 @@ class Services:
     feedback: Feedback
     presence: Presence
     reconciling: Reconciling
+    operations: Operations
+    bulk: Bulk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,7 @@ class Adapters:
     alerts: Alerts
     renewal_commands: WorkQueue
     containment: WorkQueue
+    operations: WorkQueue
     dead_letters: DeadLetters
     audit: AuditLog
     sender: CommandSender
@@ -164,6 +169,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     """The services on these adapters. Raises: SettingsError where SHARDS is not the table's, InfrastructureFault."""
     from shared.clock import SystemClock
     from shared.services.auditing import Auditing
+    from shared.services.bulk import Bulk
     from shared.services.commands import Commands
     from shared.services.containment import Containment
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
@@ -183,6 +189,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
     from shared.services.seen import SeenRows
+    from shared.services.selection import Selection
     from shared.services.store import FleetStore
     from shared.services.strangers import Strangers
     from shared.services.suppressions import Suppressions
@@ -206,6 +213,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
+    operations = _operations(settings, adapters, table)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
@@ -236,6 +244,22 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
             settings.connection_look_interval,
         ),
         reconciling=_reconciling(settings, adapters, store, table, outbox, policies, issuers),
+        operations=operations,
+        bulk=Bulk(table, Selection(table, store), operations),
+    )
+
+
+def _operations(settings: Settings, adapters: Adapters, table: Table) -> Operations:
+    """Long work. A kind of operation is known by its handler."""
+    from shared.clock import SystemClock
+    from shared.domain.operations import OperationKind
+    from shared.services.operation_rows import OperationRows
+    from shared.services.operations import OperationHandler, Operations
+
+    handlers: dict[OperationKind, OperationHandler] = {}
+    rows = OperationRows(table)
+    return Operations(
+        rows, adapters.operations, handlers, SystemClock(), settings.operation_step, settings.history_retention
     )
 
 
@@ -323,6 +347,7 @@ def build_adapters(settings: Settings) -> Adapters:
         alerts=alerts,
         renewal_commands=storage.renewal_commands,
         containment=storage.containment,
+        operations=storage.operations,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
         sender=sender,
@@ -371,7 +396,7 @@ class _Storage:
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
 
-        queues = settings.renewal_commands, settings.containment
+        queues = settings.renewal_commands, settings.containment, settings.operations
         if account := settings.storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
@@ -380,9 +405,8 @@ class _Storage:
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
                 *(PoisonBacklog.from_connection_string(account, queue) for queue in queues),
             ]
-            self.renewal_commands, self.containment = (
-                StorageQueue.from_connection_string(account, name)
-                for name in (settings.renewal_commands, settings.containment)
+            self.renewal_commands, self.containment, self.operations = (
+                StorageQueue.from_connection_string(account, name) for name in queues
             )
         else:
             endpoints = settings.table_endpoint or "", settings.blob_endpoint or "", settings.queue_endpoint or ""
@@ -393,9 +417,8 @@ class _Storage:
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
                 *(PoisonBacklog.from_endpoint(endpoints[2], queue, credential) for queue in queues),
             ]
-            self.renewal_commands, self.containment = (
-                StorageQueue.from_endpoint(endpoints[2], name, credential)
-                for name in (settings.renewal_commands, settings.containment)
+            self.renewal_commands, self.containment, self.operations = (
+                StorageQueue.from_endpoint(endpoints[2], name, credential) for name in queues
             )
         self.closers: tuple[Closer, ...] = (
             self.table.close,
@@ -403,6 +426,7 @@ class _Storage:
             self.audit.close,
             self.renewal_commands.close,
             self.containment.close,
+            self.operations.close,
             *(backlog.close for backlog in self.backlogs),
         )
 

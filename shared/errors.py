@@ -5,6 +5,8 @@ FleetcertError
 |-- BadEvent               an event that will never be understood: becomes a dead letter
 |-- NotFound               no such device or operation
 |-- NotPossible            the request contradicts the state it meets
+|   |-- TooManyAffected    a bulk request would touch more devices than it may
+|   `-- RevocationUnavailable   no ADR namespace is configured: `disable` is the way
 |-- CommandRefused         IoT Hub will not take a command for this device
 |-- Conflict               somebody else wrote first: read again
 `-- InfrastructureFault    a service did not do its part: retry later
@@ -49,6 +51,28 @@ class NotFound(FleetcertError):
 
 class NotPossible(FleetcertError):
     """The request is understood and contradicts the state that it meets."""
+
+
+class TooManyAffected(NotPossible):
+    """A bulk request would touch more devices than its author allowed. affected: so many were found, perhaps more."""
+
+    def __init__(self, affected: int, max_affected: int) -> None:
+        super().__init__(
+            f"{affected} devices or more would be touched, and maxAffected is {max_affected}: look at the dry run, "
+            "then choose fewer devices or raise maxAffected"
+        )
+        self.affected = affected
+        self.max_affected = max_affected
+
+
+class RevocationUnavailable(NotPossible):
+    """Certificates cannot be revoked here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "certificates can be revoked only where ADR_GENERATION and ADR_NAMESPACE_ID name an ADR namespace: "
+            "`disable` shuts the device out at IoT Hub and DPS without one"
+        )
 
 
 class Conflict(FleetcertError):

@@ -61,6 +61,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     connection_look_interval: how often it is looked up who is shut out, on average.
     reconcile_every: from one walk through the fleet to the next; reconcile_step: the longest time that one tick of it
     takes; reconcile_queries_per_minute: the hub's throttle for queries, of which reconcile_share is used.
+    operations: the queue of long work; operation_step: how long one step of it may take.
     """
 
     iot_events: EventHub
@@ -75,6 +76,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     table_endpoint: Endpoint | None = field(name="FleetStorage__tableServiceUri", default=None)
     queue_endpoint: Endpoint | None = field(name="FleetStorage__queueServiceUri", default=None)
     blob_endpoint: Endpoint | None = field(name="FleetStorage__blobServiceUri", default=None)
+    operations: Queue = "operations"
+    operation_step: Duration = timedelta(seconds=30)
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"

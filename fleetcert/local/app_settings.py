@@ -12,7 +12,11 @@ from fleetcert.local.credentials import TENANT_ID
 from fleetcert.local.endpoints import ConnectionStrings, Endpoints
 from fleetcert.local.services import LocalServices
 
-QUEUES: Final[Mapping[str, str]] = {"RENEWAL_COMMANDS": "renewal-commands", "CONTAINMENT": "containment"}
+QUEUES: Final[Mapping[str, str]] = {
+    "RENEWAL_COMMANDS": "renewal-commands",
+    "CONTAINMENT": "containment",
+    "OPERATIONS": "operations",
+}
 CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit"}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 

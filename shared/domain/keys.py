@@ -18,10 +18,14 @@ LATEST: Final = 253_402_300_799
 """The last second of the year 9999, in Unix time: history runs backwards from it, newest first."""
 
 FLEET_PARTITION: Final = "fleet"
+DEVICE: Final = "device!"
 DUE: Final = "due!"
 EXPIRES: Final = "expires!"
 CONTAINED: Final = "contained!"
 AUDIT: Final = "audit!"
+OPERATION: Final = "op!"
+RUNNING: Final = "running!"
+TARGET: Final = "target!"
 
 _LONGEST_EVENT: Final = 64
 """A key has 512 characters at most, and an escaped device id may take 384 of them."""
@@ -63,7 +67,12 @@ def _stamp_from(instant: datetime) -> str:
 
 def device_key(device_id: str) -> str:
     """The record's row."""
-    return f"device!{escape(device_id)}"
+    return f"{DEVICE}{escape(device_id)}"
+
+
+def device_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of a shard's records, or of those behind the key `after`."""
+    return f"{after} " if after else DEVICE, f'{DEVICE[:-1]}"'  # a space sorts below every character of a key
 
 
 def due_key(due_at: datetime, device_id: str) -> str:
@@ -100,6 +109,11 @@ def expires_between(earliest: datetime | None, latest: datetime | None) -> tuple
 def behind(key: str) -> str:
     """The low end of a range that begins behind this key."""
     return f"{key} "  # a space sorts below every character of a key
+
+
+def expires_until(instant: datetime) -> str:
+    """The exclusive end of the range of certificates that end before `instant`, or within its second."""
+    return f'{EXPIRES}{stamp(instant)}"'
 
 
 def history_key(device_id: str, at: datetime, event_id: str) -> str:
@@ -154,3 +168,33 @@ def seen_key(device_id: str) -> str:
 def setting_key(name: str) -> str:
     """A row that a fleet's table is configured by, in the partition `fleet`."""
     return f"setting!{escape(name)}"
+
+
+def operation_key(operation_id: str) -> str:
+    """The row of an operation, in the partition `fleet`."""
+    return f"{OPERATION}{escape(operation_id)}"
+
+
+def operation_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of all operations, the newest first, or of those behind the id `after`."""
+    return f"{operation_key(after)} " if after else OPERATION, f'{OPERATION[:-1]}"'
+
+
+def running_key(operation_id: str) -> str:
+    """The row that says that an operation has not been done with, so that a sweep need not read those that were."""
+    return f"{RUNNING}{escape(operation_id)}"
+
+
+def target_key(operation_id: str, page: int) -> str:
+    """The row of some of the devices that an operation is about."""
+    return f"{TARGET}{escape(operation_id)}!{page:06d}"
+
+
+def target_range(operation_id: str) -> tuple[str, str]:
+    """The range [low, high) of the devices that an operation is about."""
+    return f"{TARGET}{escape(operation_id)}!", f'{TARGET}{escape(operation_id)}"'
+
+
+def running_range() -> tuple[str, str]:
+    """The range [low, high) of the operations that have not been done with."""
+    return RUNNING, f'{RUNNING[:-1]}"'

@@ -16,7 +16,7 @@ from shared.domain.changes import Reduction
 from shared.domain.containing import Step, next_step
 from shared.domain.presence import Seen
 from shared.domain.record import Actor, BlockState, DeviceRecord
-from shared.errors import Conflict, InfrastructureFault, NotFound
+from shared.errors import Conflict, InfrastructureFault, NotFound, RevocationUnavailable
 from shared.services.outbox import Outbox
 from shared.services.ports import Hub, Identity, Provisioning
 from shared.services.rows import Stored
@@ -60,9 +60,16 @@ class Containment:
         self._last_seen = last_seen
 
     async def disable(
-        self, device_id: str, actor: Actor, reason: str, onboarding_pem: str | None = None
+        self,
+        device_id: str,
+        actor: Actor,
+        reason: str,
+        onboarding_pem: str | None = None,
+        operation_id: str | None = None,
     ) -> DeviceRecord:
         """Stores the intent and starts the work. A device that is being shut out already stays as it is.
+
+        operation_id: the bulk operation that it is a part of, for the history.
 
         Raises: NotFound, InfrastructureFault.
         """
@@ -76,6 +83,22 @@ class Containment:
         await self._outbox.dispatch(written)
         stored = await self._store.load(device_id)
         return stored.record if stored else _known(newcomer)
+
+    async def enable(self, device_id: str, actor: Actor, reason: str) -> DeviceRecord:
+        """Undoes what `disable` did, and only that; the queue does the work. A fresh certificate is expected then.
+
+        A device that is being enabled already stays as it is. Raises: NotFound, NotPossible where the device is not
+        shut out, InfrastructureFault.
+        """
+        raise NotImplementedError  # the contract stands; the work follows on this branch
+
+    async def revoke(self, device_id: str, actor: Actor, reason: str) -> DeviceRecord:
+        """Makes every certificate that was ever issued to the device invalid; it may come back through DPS.
+
+        Raises: RevocationUnavailable where no ADR namespace is configured, NotFound, NotPossible for a retired device,
+        InfrastructureFault.
+        """
+        raise RevocationUnavailable
 
     async def advance(self, message: Mapping[str, Any]) -> None:
         """Takes the steps of `{deviceId}` that are still to be done, as far as they go now.

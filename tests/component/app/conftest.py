@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "DPS_EVENTS": "dps-events",
     "RENEWAL_COMMANDS": "renewal-commands",
     "CONTAINMENT": "containment",
+    "OPERATIONS": "operations",
     "IOTHUB_HOSTNAME": "hub-1.azure-devices.net",
     "IOTHUB_RESOURCE_ID": "/subscriptions/s/providers/Microsoft.Devices/IotHubs/hub-1",
     "DPS_SERVICE_HOSTNAME": "dps-1.azure-devices-provisioning.net",
