@@ -92,9 +92,9 @@ def _admitted[Q: Struct, B: Struct](request: func.HttpRequest, route: Route[Q, B
     if request.method.upper() not in route.allowed:
         raise MethodNotAllowed(route.allowed)
     principal = NOBODY
-    if route.role is not None:
+    if route.roles:
         principal = app.principals.principal(request.headers)
-        principal.require(route.role)
+        principal.require(*route.roles)
     query = read_query(request.url, route.query)
     body = requests.read_body(request.get_body(), request.headers, route.body) if route.body else None
     return Call(request, principal, query, cast(Any, body))

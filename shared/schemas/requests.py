@@ -14,8 +14,9 @@ from shared.contracts import MAX_PEM_BYTES
 from shared.errors import FleetcertError
 
 MAX_BODY_BYTES: Final = 64 * 1024
-DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
+DEVICE_ID_GRAMMAR: Final = r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}"
 """Azure docs: IoT Hub devguide, identity registry."""
+_DEVICE_ID: Final = re.compile(DEVICE_ID_GRAMMAR)
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SECRET: Final = re.compile(rb"PRIVATE KEY-----|Shared(Access|Secret)Key=|AccountKey=", re.IGNORECASE)
@@ -107,7 +108,7 @@ def decode[T](body: bytes, model: type[T]) -> T:
 
 def device_id(text: str | None) -> str:
     """A device id of IoT Hub's grammar: 1 to 128 characters. Raises: Malformed."""
-    if text is None or not DEVICE_ID.fullmatch(text):
+    if text is None or not _DEVICE_ID.fullmatch(text):
         raise Malformed("a device id has 1 to 128 of A-Z a-z 0-9 - : . + % _ # * ? ! ( ) , = @ ; $ '")
     return text
 

@@ -44,20 +44,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route[Q: Struct, B: Struct = NoBody]:
-    """A path below `/api` and what it takes. role None: open to everybody. body None: it takes none.
+    """A path below `/api` and what it takes. roles: one of them opens it; none: open to everybody. body None: no body.
 
-    problems: what it answers beside what every route of its kind does.
+    problems: what it answers beside what every route of its kind does. checks_version: `If-Match` is heeded.
     """
 
     name: str
     path: str
     summary: str
     group: str
-    answer: Answer
+    answers: tuple[Answer, ...]
     query: type[Q]
     body: type[B] | None = None
-    role: Role | None = Role.READ
+    roles: tuple[Role, ...] = (Role.READ,)
     problems: tuple[type[FleetcertError], ...] = ()
+    checks_version: bool = False
 
     @property
     def method(self) -> Literal["GET", "POST"]:
@@ -75,13 +76,20 @@ class Route[Q: Struct, B: Struct = NoBody]:
         return tuple(_PARAMETER.findall(self.path))
 
 
+_ACCEPTED: Final = Answer(
+    model=DeviceAnswer,
+    says="It is stored, and will be done; the device's document tells how far it is",
+    status=HTTPStatus.ACCEPTED,
+    headers={"Location": "The device"},
+)
+
 LIST_DEVICES: Final = Route(
     name="list_devices",
     path="devices",
     summary="The fleet by the end of its certificates, page by page",
     group="devices",
     query=DeviceQuery,
-    answer=Answer(model=PageAnswer, says="A page of devices, those with the least time left first"),
+    answers=(Answer(model=PageAnswer, says="A page of devices, those with the least time left first"),),
 )
 SHOW_DEVICE: Final = Route(
     name="show_device",
@@ -89,7 +97,7 @@ SHOW_DEVICE: Final = Route(
     summary="Everything that is known of a device",
     group="devices",
     query=NoQuery,
-    answer=Answer(model=DeviceAnswer, says="The device"),
+    answers=(Answer(model=DeviceAnswer, says="The device"),),
 )
 SHOW_HISTORY: Final = Route(
     name="show_history",
@@ -97,7 +105,7 @@ SHOW_HISTORY: Final = Route(
     summary="What happened to a device, who did it and why",
     group="devices",
     query=PageQuery,
-    answer=Answer(model=HistoryAnswer, says="A page of changes, the newest first"),
+    answers=(Answer(model=HistoryAnswer, says="A page of changes, the newest first"),),
 )
 RENEW_DEVICE: Final = Route(
     name="renew_device",
@@ -106,13 +114,9 @@ RENEW_DEVICE: Final = Route(
     group="devices",
     query=NoQuery,
     body=RenewRequest,
-    role=Role.RENEW,
-    answer=Answer(
-        model=DeviceAnswer,
-        says="The request is stored; the device's document tells how far it is",
-        status=HTTPStatus.ACCEPTED,
-        headers={"Location": "The device"},
-    ),
+    roles=(Role.RENEW,),
+    answers=(_ACCEPTED,),
+    checks_version=True,
     problems=(NotPossible,),
 )
 DISABLE_DEVICE: Final = Route(
@@ -122,13 +126,9 @@ DISABLE_DEVICE: Final = Route(
     group="containment",
     query=NoQuery,
     body=DisableRequest,
-    role=Role.CONTAIN,
-    answer=Answer(
-        model=DeviceAnswer,
-        says="The intent is stored; the device's document tells how far it is",
-        status=HTTPStatus.ACCEPTED,
-        headers={"Location": "The device"},
-    ),
+    roles=(Role.CONTAIN,),
+    answers=(_ACCEPTED,),
+    checks_version=True,
 )
 FLEET_SUMMARY: Final = Route(
     name="fleet_summary",
@@ -136,7 +136,7 @@ FLEET_SUMMARY: Final = Route(
     summary="The fleet at a glance",
     group="fleet",
     query=NoQuery,
-    answer=Answer(model=SummaryAnswer, says="The last snapshot, and what is due today"),
+    answers=(Answer(model=SummaryAnswer, says="The last snapshot, and what is due today"),),
 )
 PAUSE_FLEET: Final = Route(
     name="pause_fleet",
@@ -145,8 +145,8 @@ PAUSE_FLEET: Final = Route(
     group="fleet",
     query=NoQuery,
     body=PauseRequest,
-    role=Role.RENEW,
-    answer=Answer(model=RulingAnswer, says="The pause holds, on every instance within 30 seconds"),
+    roles=(Role.RENEW,),
+    answers=(Answer(model=RulingAnswer, says="The pause holds, on every instance within 30 seconds"),),
     problems=(NotPossible,),
 )
 RESUME_FLEET: Final = Route(
@@ -156,8 +156,8 @@ RESUME_FLEET: Final = Route(
     group="fleet",
     query=NoQuery,
     body=ResumeRequest,
-    role=Role.RENEW,
-    answer=Answer(model=RulingAnswer, says="The pause has ended, on every instance within 30 seconds"),
+    roles=(Role.RENEW,),
+    answers=(Answer(model=RulingAnswer, says="The pause has ended, on every instance within 30 seconds"),),
 )
 SUPPRESS_ALERTS: Final = Route(
     name="suppress_alerts",
@@ -166,8 +166,8 @@ SUPPRESS_ALERTS: Final = Route(
     group="fleet",
     query=NoQuery,
     body=SuppressRequest,
-    role=Role.RENEW,
-    answer=Answer(model=RulingAnswer, says="The suppression holds, on every instance within 30 seconds"),
+    roles=(Role.RENEW,),
+    answers=(Answer(model=RulingAnswer, says="The suppression holds, on every instance within 30 seconds"),),
     problems=(NotPossible,),
 )
 HEALTH: Final = Route(
@@ -176,8 +176,8 @@ HEALTH: Final = Route(
     summary="Whether the app could do its work",
     group="service",
     query=NoQuery,
-    role=None,
-    answer=Answer(model=HealthAnswer, says="All is well"),
+    roles=(),
+    answers=(Answer(model=HealthAnswer, says="All is well"),),
 )
 OPENAPI: Final = Route(
     name="openapi",
@@ -185,8 +185,8 @@ OPENAPI: Final = Route(
     summary="This document",
     group="service",
     query=NoQuery,
-    role=None,
-    answer=Answer(model=DocumentAnswer, says="An OpenAPI 3.1 document"),
+    roles=(),
+    answers=(Answer(model=DocumentAnswer, says="An OpenAPI 3.1 document"),),
 )
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from support.audit_log import FakeAuditLog
@@ -57,6 +58,7 @@ class Ports:
     alerts: FakeAlerts = field(default_factory=FakeAlerts)
     renewal_commands: FakeQueue = field(default_factory=FakeQueue)
     containment: FakeQueue = field(default_factory=FakeQueue)
+    operations: FakeQueue = field(default_factory=FakeQueue)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     sender: FakeSender = field(default_factory=FakeSender)
@@ -120,7 +122,7 @@ class App:
         json_headers = {} if isinstance(body, bytes) else {"content-type": "application/json"}
         request = http_datum(
             method=method,
-            url=f"http://app.example/api/{name}",
+            url=f"http://app.example/api/{name}?{urlencode(query or {})}",
             headers={**json_headers, **(headers or {})},
             query=query or {},
             params={"deviceId": device_id} if device_id is not None else {},

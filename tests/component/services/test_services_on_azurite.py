@@ -108,7 +108,7 @@ async def test_a_hundred_devices_with_strange_names_are_recorded_listed_and_swep
     await world.recording.record_hub_events(events)
     seen, cursor = [], None
     while True:
-        page = await world.devices.page(30, cursor)
+        page = await world.listing.page(30, cursor)
         seen.extend(line.device_id for line in page.devices)
         if (cursor := page.cursor) is None:
             break
