@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from shared.errors import FleetcertError, InfrastructureFault, NotFound, SettingsError, Throttled
+from shared.errors import Conflict, FleetcertError, InfrastructureFault, NotFound, SettingsError, Throttled
 from shared.schemas import examples
 from shared.schemas.access import Forbidden, Role, Unauthenticated
 from shared.schemas.problems import KINDS, MEDIA_TYPE, UNEXPECTED, Kind, Problem
@@ -41,7 +41,7 @@ documents (RFC 9457) whose `type` is stable. `docs/api.md` of the project says t
 """
 _ALWAYS: Final[tuple[type[FleetcertError], ...]] = (Malformed, SettingsError, Throttled, InfrastructureFault)
 _WITH_ROLES: Final = (Unauthenticated, Forbidden)
-_WITH_BODY: Final = (UnsupportedMediaType, LengthRequired, BodyTooLarge, Invalid, SecretSent)
+_WITH_BODY: Final = (Conflict, LengthRequired, BodyTooLarge, UnsupportedMediaType, Invalid, SecretSent)
 _PROBLEM_HEADERS: Final[Mapping[HTTPStatus, Mapping[str, str]]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds to wait"},

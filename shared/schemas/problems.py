@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.errors import (
-    CommandRefused,
     Conflict,
     FleetcertError,
     InfrastructureFault,
@@ -74,7 +73,6 @@ KINDS: Final = (
     Kind(MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here"),
     Kind(NotPossible, HTTPStatus.CONFLICT, "not-possible", "The state forbids it"),
     Kind(Conflict, HTTPStatus.CONFLICT, "conflict", "Somebody else wrote first"),
-    Kind(CommandRefused, HTTPStatus.CONFLICT, "command-refused", "IoT Hub takes no command for the device"),
     Kind(LengthRequired, HTTPStatus.LENGTH_REQUIRED, "length-required", "The body has no length"),
     Kind(BodyTooLarge, HTTPStatus.CONTENT_TOO_LARGE, "too-large", "The body is too large"),
     Kind(UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not of JSON"),

@@ -108,4 +108,4 @@ def _plain(kind: Any, text: str) -> Any:
     kinds = (kind, *get_args(kind))
     if int in kinds:
         return int(text) if _WHOLE_NUMBER.fullmatch(text) else text
-    return text.split(",") if get_origin(kind) is tuple else text
+    return text.split(",") if any(get_origin(k) is tuple for k in kinds) else text

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from shared.domain.record import Actor, Certificate, Command, Containment, DeviceRecord, Evidence, State
 from shared.errors import (
-    CommandRefused,
     Conflict,
     FleetcertError,
     InfrastructureFault,
@@ -209,7 +208,6 @@ def test_a_cursor_that_no_page_gave_reaches_no_other_rows(text: str):
         (MethodNotAllowed(["GET"]), 405, "method-not-allowed"),
         (NotPossible("x"), 409, "not-possible"),
         (Conflict("x"), 409, "conflict"),
-        (CommandRefused("queue-full", "x"), 409, "command-refused"),
         (LengthRequired(), 411, "length-required"),
         (BodyTooLarge(), 413, "too-large"),
         (UnsupportedMediaType(), 415, "unsupported-media-type"),
