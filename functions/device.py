@@ -5,8 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.edge import Call, Reply, serves
+from functions.replies import shown
 from shared.composition import app
-from shared.schemas.answers import device_answer
 from shared.schemas.queries import NoQuery
 from shared.schemas.routes import SHOW_DEVICE, NoBody
 
@@ -18,4 +18,4 @@ async def show_device(call: Call[NoQuery, NoBody]) -> Reply:
     """A device."""
     device_id = call.device_id
     services = await app.services()
-    return Reply(device_answer(await services.devices.show(device_id)))
+    return shown(await services.devices.show(device_id))

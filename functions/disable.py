@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, accepted, serves
+from functions.edge import Call, Reply, serves
+from functions.replies import accepted, check_version
 from shared.composition import app
-from shared.schemas.answers import device_answer
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import DisableRequest
 from shared.schemas.routes import DISABLE_DEVICE
@@ -18,6 +18,6 @@ blueprint = func.Blueprint()
 async def disable_device(call: Call[NoQuery, DisableRequest]) -> Reply:
     """Containment by hand."""
     device_id, wanted = call.device_id, call.body
-    services = await app.services()
-    record = await services.containment.disable(device_id, call.principal.actor, wanted.reason, wanted.onboarding_pem)
-    return accepted(device_answer(record))
+    await check_version(call, device_id)
+    containment = (await app.services()).containment
+    return accepted(await containment.disable(device_id, call.principal.actor, wanted.reason, wanted.onboarding_pem))

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any, Final, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import azure.functions as func
 from msgspec import Struct
 
 from shared.composition import app
+from shared.errors import InfrastructureFault
 from shared.schemas import answers, requests
 from shared.schemas.access import NOBODY, Principal
+from shared.schemas.operations import operation_id
 from shared.schemas.problems import MEDIA_TYPE, MethodNotAllowed, headers_of, problem_of
 from shared.schemas.queries import read_query
-from shared.schemas.routes import DEVICE_ID, JSON, Route
+from shared.schemas.routes import DEVICE_ID, JSON, OPERATION_ID, Route
+
+if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
+    from shared.services.idempotency import Claim, Idempotency
 
 _log = logging.getLogger(__name__)
 _UNKEPT: Final = {"Cache-Control": "no-store"}
@@ -35,11 +39,24 @@ class Call[Q: Struct, B: Struct]:
     principal: Principal
     query: Q
     body: B
+    claimed: Claim | None = None
 
     @property
     def device_id(self) -> str:
         """The device in the path. Raises: Malformed."""
         return requests.device_id(self.request.route_params.get(DEVICE_ID))
+
+    @property
+    def operation_id(self) -> str:
+        """The operation in the path. Raises: Malformed."""
+        return operation_id(self.request.route_params.get(OPERATION_ID))
+
+    @property
+    def claim(self) -> Claim:
+        """By what the work of a mutation is known when its request comes again."""
+        if self.claimed is None:
+            raise TypeError("only mutations are claimed")
+        return self.claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +64,23 @@ class Reply:
     """What an operation answers. document: bytes are sent as they are."""
 
     document: Struct | bytes
-    status: HTTPStatus = HTTPStatus.OK
+    status: int = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = JSON
 
+    @property
+    def body(self) -> bytes:
+        """As it travels."""
+        return self.document if isinstance(self.document, bytes) else answers.encode(self.document)
+
 
 type Handler[Q: Struct, B: Struct] = Callable[[Call[Q, B]], Awaitable[Reply]]
-type Trigger = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
 def serves[Q: Struct, B: Struct](
     blueprint: func.Blueprint, route: Route[Q, B]
 ) -> Callable[[Handler[Q, B]], Handler[Q, B]]:
-    """Registers what is decorated as the trigger of a route: path, method, role and models are the table's."""
+    """Registers what is decorated as the trigger of a route: path, methods, roles and models are the table's."""
 
     def register(handle: Handler[Q, B]) -> Handler[Q, B]:
         async def trigger(request: func.HttpRequest) -> func.HttpResponse:
@@ -77,15 +98,12 @@ async def respond[Q: Struct, B: Struct](
 ) -> func.HttpResponse:
     """The answer of `handle` where the request is the route's and its caller may; what goes wrong, as a problem."""
     try:
-        return _response(await handle(_admitted(request, route)))
+        call = _admitted(request, route)
+        reply = await handle(call) if route.body is None else await _once(call, route, handle)
     except Exception as error:  # the runtime would answer an empty 500, and the caller could not tell what it was
-        return _problem_response(error)
-
-
-def accepted(device: answers.DeviceAnswer) -> Reply:
-    """202: the work goes on, and the device's own document tells how far it is."""
-    location = f"/api/devices/{quote(device.device_id, safe='')}"
-    return Reply(device, HTTPStatus.ACCEPTED, {"Location": location})
+        reply = _refusal(error)
+    headers = {**_UNKEPT, **reply.headers}
+    return func.HttpResponse(reply.body, status_code=reply.status, headers=headers, mimetype=reply.media_type)
 
 
 def _admitted[Q: Struct, B: Struct](request: func.HttpRequest, route: Route[Q, B]) -> Call[Q, B]:
@@ -100,16 +118,52 @@ def _admitted[Q: Struct, B: Struct](request: func.HttpRequest, route: Route[Q, B
     return Call(request, principal, query, cast(Any, body))
 
 
-def _response(reply: Reply) -> func.HttpResponse:
-    body = reply.document if isinstance(reply.document, bytes) else answers.encode(reply.document)
-    headers = {**_UNKEPT, **reply.headers}
-    return func.HttpResponse(body, status_code=reply.status, headers=headers, mimetype=reply.media_type)
+async def _once[Q: Struct, B: Struct](call: Call[Q, B], route: Route[Q, B], handle: Handler[Q, B]) -> Reply:
+    """A mutation: done once for an idempotency key, and answered alike whenever the same request comes with it."""
+    from shared.services.idempotency import Remembered
+
+    key = requests.idempotency_key(call.request.headers)
+    keys = (await app.services()).idempotency
+    if key is None:
+        return await handle(replace(call, claimed=keys.unclaimed()))
+    caller = f"{call.principal.object_id}\n{call.principal.app_id}"
+    claimed = await keys.claim(caller, key, _said(call.request, route))
+    if isinstance(claimed, Remembered):
+        replayed = {**claimed.headers, "Idempotent-Replayed": "true"}
+        return Reply(claimed.body.encode(), claimed.status, replayed, claimed.media_type)
+    try:
+        reply = await handle(replace(call, claimed=claimed))
+    except Exception as error:  # a refusal is an answer too
+        reply = _refusal(error)
+    await _settle(keys, claimed, reply)
+    return reply
 
 
-def _problem_response(error: Exception) -> func.HttpResponse:
+def _said(request: func.HttpRequest, route: Route[Any, Any]) -> bytes:
+    """All that a request says, so that another under its key is told from it."""
+    head = [route.name, *(request.route_params.get(name, "") for name in route.parameters)]
+    return "\n".join([*head, request.headers.get("if-match", ""), ""]).encode() + request.get_body()
+
+
+async def _settle(keys: Idempotency, claim: Claim, reply: Reply) -> None:
+    """Keeps the answer, unless the next request may get another: a fault, or too much at a time."""
+    from shared.services.idempotency import Remembered
+
+    try:
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            await keys.release(claim)
+            return
+        answer = Remembered(
+            status=reply.status, headers=reply.headers, media_type=reply.media_type, body=reply.body.decode()
+        )
+        await keys.remember(claim, answer)
+    except InfrastructureFault as fault:
+        _log.warning("an answer is not remembered, its request will be known by its effect: %s", fault)
+
+
+def _refusal(error: Exception) -> Reply:
     """The error on the wire, and in the log where it is ours."""
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", problem.type, error, exc_info=error)
-    headers = {**_UNKEPT, **headers_of(error)}
-    return func.HttpResponse(answers.encode(problem), status_code=problem.status, headers=headers, mimetype=MEDIA_TYPE)
+    return Reply(problem, problem.status, headers_of(error), MEDIA_TYPE)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, accepted, serves
+from functions.edge import Call, Reply, serves
+from functions.replies import accepted, check_version
 from shared.composition import app
-from shared.schemas.answers import device_answer
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import RenewRequest
 from shared.schemas.routes import RENEW_DEVICE
@@ -17,6 +17,10 @@ blueprint = func.Blueprint()
 @serves(blueprint, RENEW_DEVICE)
 async def renew_device(call: Call[NoQuery, RenewRequest]) -> Reply:
     """A renewal by hand."""
-    device_id = call.device_id
-    services = await app.services()
-    return accepted(device_answer(await services.devices.renew(device_id, call.principal.actor, call.body.reason)))
+    device_id, claim = call.device_id, call.claim
+    await check_version(call, device_id)
+    devices = (await app.services()).devices
+    record = await devices.renew(
+        device_id, call.principal.actor, call.body.reason, asked_at=claim.at, is_again=claim.is_again
+    )
+    return accepted(record)

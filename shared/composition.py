@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
     from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.limiting import OperationLimit
     from shared.services.listing import Listing
     from shared.services.operations import Operations
     from shared.services.outbox import Outbox
@@ -82,6 +84,8 @@ class Services:
     containment: Containment
     devices: Devices
     listing: Listing
+    idempotency: Idempotency
+    limit: OperationLimit
     histories: Histories
     circumstances: FleetCircumstances
     rotation: Rotation
@@ -178,9 +182,11 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
     from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.issuers import TrustedIssuers
     from shared.services.ledger import Ledger
+    from shared.services.limiting import OperationLimit
     from shared.services.listing import Listing
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
@@ -227,6 +233,8 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         ),
         devices=Devices(store, deadlines, clock),
         listing=Listing(table, store.partitions),
+        idempotency=Idempotency(table, clock, operations.new_id),
+        limit=OperationLimit(table),
         histories=Histories(table, settings.shards),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),

@@ -26,6 +26,7 @@ AUDIT: Final = "audit!"
 OPERATION: Final = "op!"
 RUNNING: Final = "running!"
 TARGET: Final = "target!"
+IDEMPOTENCY: Final = "key!"
 
 _LONGEST_EVENT: Final = 64
 """A key has 512 characters at most, and an escaped device id may take 384 of them."""
@@ -198,3 +199,13 @@ def target_range(operation_id: str) -> tuple[str, str]:
 def running_range() -> tuple[str, str]:
     """The range [low, high) of the operations that have not been done with."""
     return RUNNING, f'{RUNNING[:-1]}"'
+
+
+def idempotency_key(caller: str, key: str) -> str:
+    """The row of a request that a caller may send again, in the partition `fleet`."""
+    return IDEMPOTENCY + hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()
+
+
+def idempotency_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of these rows, or of those behind the key `after`."""
+    return behind(after) if after else IDEMPOTENCY, f'{IDEMPOTENCY[:-1]}"'

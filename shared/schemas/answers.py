@@ -182,12 +182,17 @@ def device_answer(device: record.DeviceRecord) -> DeviceAnswer:
 
 def page_answer(page: Page) -> PageAnswer:
     """A page as callers see it; its cursor is opaque to them."""
-    return PageAnswer([_line(line) for line in page.devices], _cursor(page.cursor), page.is_partial)
+    return PageAnswer([_line(line) for line in page.devices], opaque(page.cursor), page.is_partial)
 
 
 def history_answer(device_id: str, page: HistoryPage) -> HistoryAnswer:
     """A page of a device's history."""
-    return HistoryAnswer(device_id, [_change(line) for line in page.lines], _cursor(page.cursor))
+    return HistoryAnswer(device_id, [_change(line) for line in page.lines], opaque(page.cursor))
+
+
+def actor_answer(actor: record.Actor) -> ActorAnswer:
+    """Who did it."""
+    return ActorAnswer(actor.name, actor.object_id, actor.app_id)
 
 
 def read_cursor(text: str | UnsetType, begins: str = EXPIRES) -> str | None:
@@ -197,17 +202,23 @@ def read_cursor(text: str | UnsetType, begins: str = EXPIRES) -> str | None:
     """
     if text is UNSET:
         return None
-    try:
-        key = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError) as problem:
-        raise Malformed("the cursor is not one that a page gave") from problem
+    key = transparent(text)
     if not key.startswith(begins):
         raise Malformed("the cursor is not one that a page gave")
     return key
 
 
-def _cursor(key: str | None) -> str | None:
+def opaque(key: str | None) -> str | None:
+    """A place in the table as callers get it; none stays none."""
     return base64.urlsafe_b64encode(key.encode()).decode() if key else None
+
+
+def transparent(text: str) -> str:
+    """What `opaque` made opaque. Raises: Malformed."""
+    try:
+        return base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError) as problem:
+        raise Malformed("the cursor is not one that a page gave") from problem
 
 
 def _certificate(certificate: record.Certificate) -> CertificateAnswer:
@@ -263,8 +274,10 @@ def _line(line: DeviceLine) -> DeviceLineAnswer:
 
 
 def _change(line: HistoryLine) -> ChangeAnswer:
-    actor = ActorAnswer(line.actor.name, line.actor.object_id, line.actor.app_id)
-    return ChangeAnswer(format_instant(line.at), line.kind, actor, line.reason, dict(line.details), line.event_id)
+    details = dict(line.details)
+    return ChangeAnswer(
+        format_instant(line.at), line.kind, actor_answer(line.actor), line.reason, details, line.event_id
+    )
 
 
 def _instant(instant: datetime | None) -> str | None:

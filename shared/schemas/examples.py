@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from shared.domain.operations import OperationKind, OperationState
 from shared.domain.record import BlockState, Evidence, State
-from shared.schemas import answers, requests, rulings, summary
+from shared.schemas import answers, bulk, operations, requests, rulings, summary
 
 _THUMBPRINT: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _ISSUER: Final = "CN=policy-30d,O=contoso"
@@ -64,15 +65,34 @@ _LINE: Final = answers.DeviceLineAnswer(
     evidence=Evidence.VERIFIED,
     issuer=_ISSUER,
 )
+_ACTOR: Final = answers.ActorAnswer(
+    "ann@contoso.example", "0b8f6a8e-5c5b-4f4e-9a57-1f6f7b2e9a11", "f3c1b0de-7a0c-4d55-8d4f-2c8a5e6d7b90"
+)
 _CHANGE: Final = answers.ChangeAnswer(
     at="2026-11-23T10:15:00Z",
     kind="disableRequested",
-    actor=answers.ActorAnswer(
-        "ann@contoso.example", "0b8f6a8e-5c5b-4f4e-9a57-1f6f7b2e9a11", "f3c1b0de-7a0c-4d55-8d4f-2c8a5e6d7b90"
-    ),
+    actor=_ACTOR,
     reason="stolen",
     details={},
     event_id="disableRequested/2026-11-23T10:15:00+00:00/1",
+)
+_OPERATION: Final = operations.OperationAnswer(
+    id="251608070400000-5f0c2a2e",
+    kind=OperationKind.BULK_DISABLE,
+    state=OperationState.RUNNING,
+    actor=_ACTOR,
+    reason="the batch was stolen",
+    created_at="2026-11-23T10:15:00Z",
+    updated_at="2026-11-23T10:15:30Z",
+    finished_at=None,
+    parameters={"tag": "batch=7", "maxAffected": "50"},
+    total=42,
+    done=17,
+    failed=1,
+    failures=[operations.FailureAnswer("pump-0007", "it is retired: the hub has no such device")],
+    result={},
+    problem="",
+    cancellation=operations.CancellationAnswer(_ACTOR, "they were found", "2026-11-23T10:15:29Z"),
 )
 _SNAPSHOT: Final = summary.SnapshotAnswer(
     as_of="2026-11-23T10:00:00Z",
@@ -92,6 +112,23 @@ _EXAMPLES: Final[tuple[Struct, ...]] = (
     summary.SummaryAnswer(_SNAPSHOT, [summary.DueAnswer("pump-0042", "2026-11-23T18:00:00Z")], more_due=False),
     requests.RenewRequest("its key may have leaked"),
     requests.DisableRequest("stolen", _PEM),
+    requests.EnableRequest("it was found"),
+    requests.RevokeRequest("its keys may have leaked"),
+    bulk.BulkRequest(bulk.SelectorRequest(tag="batch=7"), "the batch was stolen", dry_run=False, max_affected=100),
+    bulk.PreviewAnswer(
+        matched=43,
+        affected=42,
+        max_affected=50,
+        exceeds=False,
+        devices=[
+            bulk.TargetAnswer("pump-0042", "valid", None),
+            bulk.TargetAnswer("pump-0007", "retired", "it is retired: the hub has no such device"),
+        ],
+        cursor=None,
+    ),
+    _OPERATION,
+    operations.OperationPageAnswer([_OPERATION], None),
+    operations.CancelRequest("they were found"),
     rulings.PauseRequest(datetime(2026, 11, 24, tzinfo=UTC), "DPS is down", "site=bern"),
     rulings.ResumeRequest("it is up again", "site=bern"),
     rulings.SuppressRequest("*", "tag:site=lab", datetime(2026, 11, 24, tzinfo=UTC), "tests"),

@@ -14,12 +14,24 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from shared.errors import Conflict, FleetcertError, InfrastructureFault, NotFound, SettingsError, Throttled
+from shared.errors import (
+    Conflict,
+    FleetcertError,
+    InFlight,
+    InfrastructureFault,
+    KeyReused,
+    NotFound,
+    PreconditionFailed,
+    SettingsError,
+    Throttled,
+)
 from shared.schemas import examples
 from shared.schemas.access import Forbidden, Role, Unauthenticated
+from shared.schemas.operations import OPERATION_ID_GRAMMAR
 from shared.schemas.problems import KINDS, MEDIA_TYPE, UNEXPECTED, Kind, Problem
 from shared.schemas.requests import (
     DEVICE_ID_GRAMMAR,
+    IDEMPOTENCY_KEY_GRAMMAR,
     BodyTooLarge,
     Invalid,
     LengthRequired,
@@ -27,7 +39,7 @@ from shared.schemas.requests import (
     SecretSent,
     UnsupportedMediaType,
 )
-from shared.schemas.routes import DEVICE_ID, JSON, ROUTES, Answer, Route
+from shared.schemas.routes import DEVICE_ID, JSON, OPERATION_ID, ROUTES, Answer, Route
 
 VERSION: Final = "1"
 """Of the API. It counts what would break a caller; what is added does not."""
@@ -41,7 +53,10 @@ documents (RFC 9457) whose `type` is stable. `docs/api.md` of the project says t
 """
 _ALWAYS: Final[tuple[type[FleetcertError], ...]] = (Malformed, SettingsError, Throttled, InfrastructureFault)
 _WITH_ROLES: Final = (Unauthenticated, Forbidden)
-_WITH_BODY: Final = (Conflict, LengthRequired, BodyTooLarge, UnsupportedMediaType, Invalid, SecretSent)
+_WITH_BODY: Final = (
+    *(Conflict, InFlight, LengthRequired, BodyTooLarge),
+    *(UnsupportedMediaType, Invalid, SecretSent, KeyReused),
+)
 _PROBLEM_HEADERS: Final[Mapping[HTTPStatus, Mapping[str, str]]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds to wait"},
@@ -53,6 +68,24 @@ _PATHS: Final[Mapping[str, Mapping[str, Any]]] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": f"^{DEVICE_ID_GRAMMAR}$"},
         "example": "pump-0042",
     },
+    OPERATION_ID: {
+        "description": "As the operation's start told it.",
+        "schema": {"type": "string", "pattern": f"^{OPERATION_ID_GRAMMAR}$"},
+        "example": "251608070400000-5f0c2a2e",
+    },
+}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key of the same caller has one effect and one answer, for a day.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{IDEMPOTENCY_KEY_GRAMMAR}$"},
+}
+_IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The device's ETag: nothing is done where it is not as it was known.",
+    "schema": {"type": "string"},
+    "example": '"3f1c0d9a5b7e2f4a6c8d0e1f"',
 }
 
 
@@ -91,6 +124,7 @@ def problems_of(route: Route[Any, Any]) -> list[Kind]:
     errors.update(_WITH_ROLES if route.roles else ())
     errors.update((NotFound,) if route.parameters else ())
     errors.update(_WITH_BODY if route.body else ())
+    errors.update((PreconditionFailed,) if route.checks_version else ())
     return [kind for kind in KINDS if kind.error in errors or kind is UNEXPECTED]
 
 
@@ -100,7 +134,12 @@ def _operation(route: Route[Any, Any], components: Mapping[str, Any]) -> dict[st
         "summary": route.summary,
         "tags": [route.group],
         "security": [{_SCHEME: [role.value]} for role in route.roles],
-        "parameters": [*_path_parameters(route), *_query_parameters(route, components)],
+        "parameters": [
+            *_path_parameters(route),
+            *_query_parameters(route, components),
+            *([_IDEMPOTENCY_KEY] if route.body else ()),
+            *([_IF_MATCH] if route.checks_version else ()),
+        ],
         "responses": {
             **{str(int(answer.status)): _answer(answer) for answer in route.answers},
             **{str(int(kinds[0].status)): _problem_ref(kinds) for kinds in _by_status(problems_of(route))},

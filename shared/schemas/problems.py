@@ -12,11 +12,17 @@ from msgspec import UNSET, Struct, UnsetType
 from shared.errors import (
     Conflict,
     FleetcertError,
+    InFlight,
     InfrastructureFault,
+    KeyReused,
+    LimitReached,
     NotFound,
     NotPossible,
+    PreconditionFailed,
+    RevocationUnavailable,
     SettingsError,
     Throttled,
+    TooManyAffected,
 )
 from shared.schemas.access import Forbidden, Unauthenticated
 from shared.schemas.requests import (
@@ -71,13 +77,19 @@ KINDS: Final = (
     Kind(Forbidden, HTTPStatus.FORBIDDEN, "forbidden", "The caller lacks a role"),
     Kind(NotFound, HTTPStatus.NOT_FOUND, "not-found", "There is no such thing"),
     Kind(MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here"),
+    Kind(TooManyAffected, HTTPStatus.CONFLICT, "too-many-affected", "More devices would be touched than may be"),
+    Kind(RevocationUnavailable, HTTPStatus.CONFLICT, "revocation-unavailable", "Certificates cannot be revoked here"),
     Kind(NotPossible, HTTPStatus.CONFLICT, "not-possible", "The state forbids it"),
     Kind(Conflict, HTTPStatus.CONFLICT, "conflict", "Somebody else wrote first"),
+    Kind(InFlight, HTTPStatus.CONFLICT, "in-flight", "The same request is being worked on"),
     Kind(LengthRequired, HTTPStatus.LENGTH_REQUIRED, "length-required", "The body has no length"),
+    Kind(PreconditionFailed, HTTPStatus.PRECONDITION_FAILED, "precondition-failed", "It is not as it was known"),
     Kind(BodyTooLarge, HTTPStatus.CONTENT_TOO_LARGE, "too-large", "The body is too large"),
     Kind(UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not of JSON"),
     Kind(Invalid, HTTPStatus.UNPROCESSABLE_CONTENT, "invalid", "The request is not valid"),
+    Kind(KeyReused, HTTPStatus.UNPROCESSABLE_CONTENT, "key-reused", "The idempotency key stands for another request"),
     Kind(SecretSent, HTTPStatus.UNPROCESSABLE_CONTENT, "secret-sent", "The request holds a secret"),
+    Kind(LimitReached, HTTPStatus.TOO_MANY_REQUESTS, "limit-reached", "Too much is under way"),
     Kind(SettingsError, HTTPStatus.SERVICE_UNAVAILABLE, "settings", "A setting is missing or wrong"),
     Kind(Throttled, HTTPStatus.SERVICE_UNAVAILABLE, "throttled", "A service asks for patience"),
     Kind(InfrastructureFault, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "A service does not answer"),
@@ -105,7 +117,7 @@ def headers_of(error: Exception) -> dict[str, str]:
             return {"Allow": error.allowed}
         case Unauthenticated():
             return {"WWW-Authenticate": "Bearer"}
-        case Throttled():
+        case Throttled() | LimitReached() | InFlight():
             return {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
         case InfrastructureFault():
             return {"Retry-After": str(_RETRY_SECONDS)}

@@ -16,7 +16,9 @@ from shared.errors import FleetcertError
 MAX_BODY_BYTES: Final = 64 * 1024
 DEVICE_ID_GRAMMAR: Final = r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}"
 """Azure docs: IoT Hub devguide, identity registry."""
+IDEMPOTENCY_KEY_GRAMMAR: Final = "[!-~]{1,255}"
 _DEVICE_ID: Final = re.compile(DEVICE_ID_GRAMMAR)
+_KEY: Final = re.compile(IDEMPOTENCY_KEY_GRAMMAR)
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SECRET: Final = re.compile(rb"PRIVATE KEY-----|Shared(Access|Secret)Key=|AccountKey=", re.IGNORECASE)
@@ -73,6 +75,18 @@ class RenewRequest(Struct, forbid_unknown_fields=True, frozen=True):
     reason: Reason
 
 
+class EnableRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """Undoes what `disable` did."""
+
+    reason: Reason
+
+
+class RevokeRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """Makes every certificate that was ever issued to the device invalid."""
+
+    reason: Reason
+
+
 class DisableRequest(Struct, forbid_unknown_fields=True, frozen=True, rename="camel"):
     """Shuts a device out. onboarding_pem: the public onboarding certificate, where fleetcert does not know it."""
 
@@ -111,6 +125,14 @@ def device_id(text: str | None) -> str:
     if text is None or not _DEVICE_ID.fullmatch(text):
         raise Malformed("a device id has 1 to 128 of A-Z a-z 0-9 - : . + % _ # * ? ! ( ) , = @ ; $ '")
     return text
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """The `Idempotency-Key` of a request, or None. Raises: Malformed."""
+    key = headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Malformed("an Idempotency-Key has 1 to 255 visible characters of ASCII")
+    return key
 
 
 def in_utc(instant: datetime) -> datetime:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from shared.errors import FleetcertError, NotPossible
+from shared.errors import FleetcertError, LimitReached, NotPossible, RevocationUnavailable, TooManyAffected
 from shared.schemas.access import Role
 from shared.schemas.answers import DeviceAnswer, DocumentAnswer, HealthAnswer, HistoryAnswer, PageAnswer
+from shared.schemas.bulk import BulkRequest, PreviewAnswer
+from shared.schemas.operations import CancelRequest, OperationAnswer, OperationPageAnswer
 from shared.schemas.queries import DeviceQuery, NoQuery, PageQuery
-from shared.schemas.requests import DisableRequest, RenewRequest
+from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
 from shared.schemas.rulings import PauseRequest, ResumeRequest, RulingAnswer, SuppressRequest
 from shared.schemas.summary import SummaryAnswer
 
 DEVICE_ID: Final = "deviceId"
+OPERATION_ID: Final = "operationId"
 JSON: Final = "application/json"
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -80,8 +83,16 @@ _ACCEPTED: Final = Answer(
     model=DeviceAnswer,
     says="It is stored, and will be done; the device's document tells how far it is",
     status=HTTPStatus.ACCEPTED,
-    headers={"Location": "The device"},
+    headers={"Location": "The device", "ETag": "Its version"},
 )
+_BEGUN: Final = Answer(
+    model=OperationAnswer,
+    says="The work has begun; the operation tells how far it is",
+    status=HTTPStatus.ACCEPTED,
+    headers={"Location": "The operation"},
+)
+_BULK_ANSWERS: Final = (Answer(model=PreviewAnswer, says="A dry run: what would be touched"), _BEGUN)
+_BULK_PROBLEMS: Final = (TooManyAffected, LimitReached)
 
 LIST_DEVICES: Final = Route(
     name="list_devices",
@@ -97,7 +108,7 @@ SHOW_DEVICE: Final = Route(
     summary="Everything that is known of a device",
     group="devices",
     query=NoQuery,
-    answers=(Answer(model=DeviceAnswer, says="The device"),),
+    answers=(Answer(model=DeviceAnswer, says="The device", headers={"ETag": "Its version"}),),
 )
 SHOW_HISTORY: Final = Route(
     name="show_history",
@@ -129,6 +140,79 @@ DISABLE_DEVICE: Final = Route(
     roles=(Role.CONTAIN,),
     answers=(_ACCEPTED,),
     checks_version=True,
+)
+ENABLE_DEVICE: Final = Route(
+    name="enable_device",
+    path="devices/{deviceId}/enable",
+    summary="Undo what disable did, and only that",
+    group="containment",
+    query=NoQuery,
+    body=EnableRequest,
+    roles=(Role.CONTAIN,),
+    answers=(_ACCEPTED,),
+    problems=(NotPossible,),
+    checks_version=True,
+)
+REVOKE_DEVICE: Final = Route(
+    name="revoke_device",
+    path="devices/{deviceId}/revoke",
+    summary="Make every certificate that a device was ever issued invalid",
+    group="containment",
+    query=NoQuery,
+    body=RevokeRequest,
+    roles=(Role.CONTAIN,),
+    answers=(_ACCEPTED,),
+    problems=(RevocationUnavailable, NotPossible),
+    checks_version=True,
+)
+BULK_RENEW: Final = Route(
+    name="bulk_renew",
+    path="bulk/renew",
+    summary="Ask many devices to renew; a dry run where nothing else is said",
+    group="bulk",
+    query=NoQuery,
+    body=BulkRequest,
+    roles=(Role.RENEW,),
+    answers=_BULK_ANSWERS,
+    problems=_BULK_PROBLEMS,
+)
+BULK_DISABLE: Final = Route(
+    name="bulk_disable",
+    path="bulk/disable",
+    summary="Shut many devices out; a dry run where nothing else is said",
+    group="bulk",
+    query=NoQuery,
+    body=BulkRequest,
+    roles=(Role.CONTAIN,),
+    answers=_BULK_ANSWERS,
+    problems=_BULK_PROBLEMS,
+)
+LIST_OPERATIONS: Final = Route(
+    name="list_operations",
+    path="operations",
+    summary="Long work, the newest first",
+    group="operations",
+    query=PageQuery,
+    answers=(Answer(model=OperationPageAnswer, says="A page of operations"),),
+)
+SHOW_OPERATION: Final = Route(
+    name="show_operation",
+    path="operations/{operationId}",
+    summary="How far long work has come",
+    group="operations",
+    query=NoQuery,
+    answers=(Answer(model=OperationAnswer, says="The operation"),),
+)
+CANCEL_OPERATION: Final = Route(
+    name="cancel_operation",
+    path="operations/{operationId}/cancel",
+    summary="End long work early; whoever may start its kind may cancel it",
+    group="operations",
+    query=NoQuery,
+    body=CancelRequest,
+    roles=tuple(Role),
+    answers=(replace(_BEGUN, says="It ends after what it is at"),),
+    problems=(NotPossible,),
 )
 FLEET_SUMMARY: Final = Route(
     name="fleet_summary",
@@ -195,6 +279,13 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     SHOW_HISTORY,
     RENEW_DEVICE,
     DISABLE_DEVICE,
+    ENABLE_DEVICE,
+    REVOKE_DEVICE,
+    BULK_RENEW,
+    BULK_DISABLE,
+    LIST_OPERATIONS,
+    SHOW_OPERATION,
+    CANCEL_OPERATION,
     FLEET_SUMMARY,
     PAUSE_FLEET,
     RESUME_FLEET,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from shared.clock import Clock
 from shared.domain.applying import renewal_requested
 from shared.domain.changes import Reduction
@@ -26,15 +28,20 @@ class Devices:
             raise NotFound("device", device_id)
         return stored.record
 
-    async def renew(self, device_id: str, actor: Actor, reason: str) -> DeviceRecord:
+    async def renew(
+        self, device_id: str, actor: Actor, reason: str, *, asked_at: datetime | None = None, is_again: bool = False
+    ) -> DeviceRecord:
         """Asks the device to renew now. A command that is in flight already gets its time first.
 
-        Raises: NotFound, NotPossible.
+        asked_at: the instant that the request is known by. is_again: the same request may have been heard already; a
+        certificate that came since has answered it. Raises: NotFound, NotPossible.
         """
-        now = self._clock.now()
+        at = asked_at or self._clock.now()
 
-        def ask(_: str, record: DeviceRecord | None) -> Reduction:
-            return renewal_requested(_renewable(device_id, record), actor, reason, now)
+        def ask(_: str, record: DeviceRecord | None) -> Reduction | None:
+            if is_again and record and record.certificate and record.certificate.first_seen >= at:
+                return None
+            return renewal_requested(_renewable(device_id, record), actor, reason, at)
 
         await self._store.update([device_id], ask)
         await self._deadlines.evaluate([device_id])
