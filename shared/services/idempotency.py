@@ -25,7 +25,7 @@ from shared.services.ports import Row, Table, Value, Write
 LIFE: Final = timedelta(days=1)
 LEASE: Final = timedelta(minutes=5)
 """Longer than any request is worked on: Azure's front end cuts a request off after 230 s."""
-_PRUNED_AT_ONCE: Final = 5000
+PRUNED_AT_ONCE: Final = 5000
 _CHUNK: Final = 30_000
 """Characters of one property; a property may have 32 Ki (Azure docs: Table storage)."""
 _CURSOR: Final = "cursor!keys"
@@ -58,12 +58,15 @@ class Claim:
 
 
 class Idempotency:
-    """Claims keys and remembers answers. new_id: makes a claim's id."""
+    """Claims keys and remembers answers. new_id: makes a claim's id. pruned_at_once: rows that `prune` looks at."""
 
-    def __init__(self, table: Table, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, table: Table, clock: Clock, new_id: Callable[[], str], pruned_at_once: int = PRUNED_AT_ONCE
+    ) -> None:
         self._table = table
         self._clock = clock
         self._new_id = new_id
+        self._pruned_at_once = pruned_at_once
 
     def unclaimed(self) -> Claim:
         """For a request without a key."""
@@ -109,11 +112,11 @@ class Idempotency:
         """
         cursor = await self._table.get(FLEET_PARTITION, _CURSOR)
         low, high = keys.idempotency_range(str(cursor.values["after"]) if cursor else "")
-        rows = [row async for row in self._table.scan(FLEET_PARTITION, low, high, _PRUNED_AT_ONCE)]
+        rows = [row async for row in self._table.scan(FLEET_PARTITION, low, high, self._pruned_at_once)]
         over = [row for row in rows if self._is_over(row)]
         for batch in batched(over, 100, strict=False):
             await self._table.commit(FLEET_PARTITION, [Write("delete", row) for row in batch])
-        after = rows[-1].key if len(rows) == _PRUNED_AT_ONCE else ""
+        after = rows[-1].key if len(rows) == self._pruned_at_once else ""
         if cursor is not None or after:
             remembered = Row(FLEET_PARTITION, _CURSOR, {"after": after})
             await self._table.commit(FLEET_PARTITION, [Write("upsert" if after else "delete", remembered)])
@@ -153,6 +156,7 @@ class Idempotency:
 
     def _row(self, key: str, request: str) -> Row:
         now = self._clock.now()
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as every store keeps it
         values: dict[str, Value] = {
             "id": self._new_id(),
             "request": request,
