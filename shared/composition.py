@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.services.containment import Containment
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.exporting import ExportFiles, Exports
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
@@ -86,6 +87,7 @@ class Services:
     listing: Listing
     idempotency: Idempotency
     limit: OperationLimit
+    exports: Exports
     histories: Histories
     circumstances: FleetCircumstances
     rotation: Rotation
@@ -111,6 +113,7 @@ class Adapters:
     renewal_commands: WorkQueue
     containment: WorkQueue
     operations: WorkQueue
+    exports: ExportFiles
     dead_letters: DeadLetters
     audit: AuditLog
     sender: CommandSender
@@ -179,6 +182,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.exporting import Exports
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
     from shared.services.histories import Histories
@@ -219,7 +223,8 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
-    operations = _operations(settings, adapters, table)
+    listing = Listing(table, store.partitions)
+    operations = _operations(settings, adapters, table, listing)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
@@ -232,9 +237,10 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
             store, outbox, adapters.hub, adapters.provisioning, clock, settings.containment_look_interval, seen
         ),
         devices=Devices(store, deadlines, clock),
-        listing=Listing(table, store.partitions),
+        listing=listing,
         idempotency=Idempotency(table, clock, operations.new_id),
         limit=OperationLimit(table),
+        exports=Exports(table, operations, adapters.exports, settings.export_retention, clock),
         histories=Histories(table, settings.shards),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
@@ -257,14 +263,15 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     )
 
 
-def _operations(settings: Settings, adapters: Adapters, table: Table) -> Operations:
+def _operations(settings: Settings, adapters: Adapters, table: Table, listing: Listing) -> Operations:
     """Long work. A kind of operation is known by its handler."""
     from shared.clock import SystemClock
     from shared.domain.operations import OperationKind
+    from shared.services.exporting import ExportWork
     from shared.services.operation_rows import OperationRows
     from shared.services.operations import OperationHandler, Operations
 
-    handlers: dict[OperationKind, OperationHandler] = {}
+    handlers: dict[OperationKind, OperationHandler] = {OperationKind.EXPORT: ExportWork(listing, adapters.exports)}
     rows = OperationRows(table)
     return Operations(
         rows, adapters.operations, handlers, SystemClock(), settings.operation_step, settings.history_retention
@@ -356,6 +363,7 @@ def build_adapters(settings: Settings) -> Adapters:
         renewal_commands=storage.renewal_commands,
         containment=storage.containment,
         operations=storage.operations,
+        exports=storage.exports,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
         sender=sender,
@@ -401,6 +409,7 @@ class _Storage:
         from shared.adapters.audit import AppendBlobs
         from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
+        from shared.adapters.exports import BlobExports
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
 
@@ -409,6 +418,7 @@ class _Storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
             self.audit = AppendBlobs.from_connection_string(account, settings.audit)
+            self.exports = BlobExports.from_connection_string(account, settings.exports)
             self.backlogs: list[BlobBacklog | PoisonBacklog] = [
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
                 *(PoisonBacklog.from_connection_string(account, queue) for queue in queues),
@@ -421,6 +431,7 @@ class _Storage:
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
             self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
+            self.exports = BlobExports.from_endpoint(endpoints[1], settings.exports, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
                 *(PoisonBacklog.from_endpoint(endpoints[2], queue, credential) for queue in queues),
@@ -432,6 +443,7 @@ class _Storage:
             self.table.close,
             self.dead_letters.close,
             self.audit.close,
+            self.exports.close,
             self.renewal_commands.close,
             self.containment.close,
             self.operations.close,

@@ -51,7 +51,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
 
     iothub_resource_id: the source of all alerts. shards: fixed once the table is made. policy_validity: the issuing
     policy's leaf validity, which bounds a claim without proof. containment_look_interval: parts the two looks that
-    prove a connection gone. audit: the container of the audit's chain. history_retention: how long history is kept.
+    prove a connection gone. audit: the container of the audit's chain. exports: that of exported lists, which go after
+    export_retention. history_retention: how long history is kept.
     c2d_per_minute: the hub's throttle for sends. digest_above: more alerts of a kind at once become one digest.
     arm_endpoint: of Azure Resource Manager. dps_resource_id: whose CA certificates are watched beside the hub's.
     issuer_levels, onboarding_levels: days before an end at which people are told. trusted_issuers: PEM of issuing CAs
@@ -81,6 +82,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"
+    exports: Container = "exports"
+    export_retention: Duration = timedelta(days=7)
     history_retention: Duration = timedelta(days=400)
     shards: Shards = 16
     renewal_window: Duration = timedelta(days=7)

@@ -17,7 +17,7 @@ QUEUES: Final[Mapping[str, str]] = {
     "CONTAINMENT": "containment",
     "OPERATIONS": "operations",
 }
-CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit"}
+CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit", "EXPORTS": "exports"}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 
 _FIXED: Final[Mapping[str, str]] = {

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
+from shared.contracts import parse_instant
 from shared.domain.record import State
 
 
@@ -46,6 +47,11 @@ class Filter:
     text: str | None = None
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether only a part of the fleet is looked at."""
+        return self.expires_before is not None or self.expires_after is not None
+
+    @property
     def looks_at_rows(self) -> bool:
         """Whether there are rows in the range that it leaves out."""
         return bool(self.states or self.issuer or self.tag or self.text)
@@ -59,6 +65,32 @@ class Filter:
         if self.tag and line.tags.get(self.tag[0]) != self.tag[1]:
             return False
         return self._wanted_text is None or any(self._wanted_text in text.casefold() for text in _texts(line))
+
+    def to_parameters(self) -> dict[str, str]:
+        """As an operation keeps it."""
+        given = {
+            "expiresBefore": self.expires_before and self.expires_before.isoformat(),
+            "expiresAfter": self.expires_after and self.expires_after.isoformat(),
+            "state": ",".join(sorted(self.states)),
+            "issuer": self.issuer,
+            "tag": "=".join(self.tag) if self.tag else None,
+            "text": self.text,
+        }
+        return {name: value for name, value in given.items() if value}
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> Filter:
+        """The filter of an operation's parameters."""
+        before, after = parameters.get("expiresBefore"), parameters.get("expiresAfter")
+        name, _, value = parameters.get("tag", "").partition("=")
+        return cls(
+            expires_before=parse_instant(before) if before else None,
+            expires_after=parse_instant(after) if after else None,
+            states=frozenset(State(state) for state in parameters.get("state", "").split(",") if state),
+            issuer=parameters.get("issuer"),
+            tag=(name, value) if name else None,
+            text=parameters.get("text"),
+        )
 
     @cached_property
     def _wanted_text(self) -> str | None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from shared.domain.operations import OperationKind, OperationState
 from shared.domain.record import BlockState, Evidence, State
-from shared.schemas import answers, bulk, operations, requests, rulings, summary
+from shared.schemas import answers, bulk, operations, queries, requests, rulings, summary
 
 _THUMBPRINT: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _ISSUER: Final = "CN=policy-30d,O=contoso"
@@ -103,6 +103,9 @@ _SNAPSHOT: Final = summary.SnapshotAnswer(
     renewals=[summary.RenewalsAnswer("2026-11-24", 3)],
 )
 
+FILE: Final = "deviceId,registrationId,state,...\r\npump-0042,pump-0042,due,...\r\n"
+"""An exported file."""
+
 _EXAMPLES: Final[tuple[Struct, ...]] = (
     _DEVICE,
     answers.PageAnswer([_LINE], "ZXhwaXJlcyEyMDI2MTIwMVQwODAwMDAhcHVtcC0wMDQy", partial=False),
@@ -112,6 +115,7 @@ _EXAMPLES: Final[tuple[Struct, ...]] = (
     summary.SummaryAnswer(_SNAPSHOT, [summary.DueAnswer("pump-0042", "2026-11-23T18:00:00Z")], more_due=False),
     requests.RenewRequest("its key may have leaked"),
     requests.DisableRequest("stolen", _PEM),
+    queries.ExportRequest(state=(State.DUE, State.OVERDUE), tag="site=bern", reason="the audit of November"),
     requests.EnableRequest("it was found"),
     requests.RevokeRequest("its keys may have leaked"),
     bulk.BulkRequest(bulk.SelectorRequest(tag="batch=7"), "the batch was stolen", dry_run=False, max_affected=100),
@@ -139,4 +143,4 @@ _BY_MODEL: Final = {type(example): example for example in _EXAMPLES}
 
 def of(model: type[Struct]) -> Any:
     """The example of a model, as it travels. Raises: KeyError where there is none."""
-    return msgspec.to_builtins(_BY_MODEL[model])
+    return msgspec.json.decode(msgspec.json.encode(_BY_MODEL[model]))

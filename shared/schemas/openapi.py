@@ -59,6 +59,7 @@ _WITH_BODY: Final = (
 )
 _PROBLEM_HEADERS: Final[Mapping[HTTPStatus, Mapping[str, str]]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: {"Content-Range": "How many bytes there are"},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds to wait"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "Seconds to wait; not there where a setting is wrong"},
 }
@@ -79,6 +80,13 @@ _IDEMPOTENCY_KEY: Final = {
     "in": "header",
     "description": "The same key of the same caller has one effect and one answer, for a day.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{IDEMPOTENCY_KEY_GRAMMAR}$"},
+}
+_RANGE: Final = {
+    "name": "Range",
+    "in": "header",
+    "description": "Which part of the file, as bytes=first-last; a file of more than 8 MiB is given in parts alone.",
+    "schema": {"type": "string"},
+    "example": "bytes=0-8388607",
 }
 _IF_MATCH: Final = {
     "name": "If-Match",
@@ -139,6 +147,7 @@ def _operation(route: Route[Any, Any], components: Mapping[str, Any]) -> dict[st
             *_query_parameters(route, components),
             *([_IDEMPOTENCY_KEY] if route.body else ()),
             *([_IF_MATCH] if route.checks_version else ()),
+            *([_RANGE] if route.takes_range else ()),
         ],
         "responses": {
             **{str(int(answer.status)): _answer(answer) for answer in route.answers},
@@ -167,9 +176,15 @@ def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _answer(answer: Answer) -> dict[str, Any]:
     return {
         "description": answer.says,
-        "content": {answer.media_type: _content(answer.model)},
+        "content": {answer.media_type: _shape(answer.model)},
         **({"headers": _headers(answer.headers)} if answer.headers else {}),
     }
+
+
+def _shape(model: type[Struct] | type[str]) -> dict[str, Any]:
+    if issubclass(model, str):
+        return {"schema": {"type": "string"}, "example": examples.FILE}
+    return _content(model)
 
 
 def _content(model: type[Struct]) -> dict[str, Any]:
@@ -218,7 +233,7 @@ def _every_answer_of_problems() -> list[tuple[Kind, ...]]:
 def _components() -> dict[str, Any]:
     bodies = {route.body for route in ROUTES if route.body is not None}
     answers = {answer.model for route in ROUTES for answer in route.answers}
-    models = {Problem, *bodies, *answers, *(route.query for route in ROUTES)}
+    models = {Problem, *bodies, *(answers - {str}), *(route.query for route in ROUTES)}
     _, components = msgspec.json.schema_components(sorted(models, key=lambda m: m.__name__), ref_template=_REF)
     return components
 

@@ -25,6 +25,7 @@ from shared.errors import (
     TooManyAffected,
 )
 from shared.schemas.access import Forbidden, Unauthenticated
+from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import (
     BodyTooLarge,
     Invalid,
@@ -73,6 +74,7 @@ class Kind(NamedTuple):
 UNEXPECTED: Final = Kind(Exception, HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", "Something went wrong")
 KINDS: Final = (
     Kind(Malformed, HTTPStatus.BAD_REQUEST, "malformed", "The request cannot be read"),
+    Kind(RangeRequired, HTTPStatus.BAD_REQUEST, "range-required", "The file is too large for one answer"),
     Kind(Unauthenticated, HTTPStatus.UNAUTHORIZED, "unauthenticated", "The caller is not known"),
     Kind(Forbidden, HTTPStatus.FORBIDDEN, "forbidden", "The caller lacks a role"),
     Kind(NotFound, HTTPStatus.NOT_FOUND, "not-found", "There is no such thing"),
@@ -86,6 +88,12 @@ KINDS: Final = (
     Kind(PreconditionFailed, HTTPStatus.PRECONDITION_FAILED, "precondition-failed", "It is not as it was known"),
     Kind(BodyTooLarge, HTTPStatus.CONTENT_TOO_LARGE, "too-large", "The body is too large"),
     Kind(UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not of JSON"),
+    Kind(
+        RangeNotSatisfiable,
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+        "range-not-satisfiable",
+        "The file ends before the range",
+    ),
     Kind(Invalid, HTTPStatus.UNPROCESSABLE_CONTENT, "invalid", "The request is not valid"),
     Kind(KeyReused, HTTPStatus.UNPROCESSABLE_CONTENT, "key-reused", "The idempotency key stands for another request"),
     Kind(SecretSent, HTTPStatus.UNPROCESSABLE_CONTENT, "secret-sent", "The request holds a secret"),
@@ -115,6 +123,8 @@ def headers_of(error: Exception) -> dict[str, str]:
     match error:
         case MethodNotAllowed():
             return {"Allow": error.allowed}
+        case RangeNotSatisfiable():
+            return {"Content-Range": f"bytes */{error.size}"}
         case Unauthenticated():
             return {"WWW-Authenticate": "Bearer"}
         case Throttled() | LimitReached() | InFlight():

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.listing import Filter
 from shared.domain.record import State
-from shared.schemas.requests import Choice, Instant, Malformed, Tag, in_utc
+from shared.schemas.requests import Choice, Instant, Malformed, Reason, Tag, in_utc
 
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 500
@@ -23,7 +23,7 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="How many at most on 
 Cursor = Annotated[str, Meta(min_length=1, max_length=1024, description="From the page before: goes on behind it.")]
 Before = Annotated[Instant, Meta(description="Certificates that end before this instant.")]
 After = Annotated[Instant, Meta(description="Certificates that end at this instant or later.")]
-States = Annotated[tuple[State, ...], Meta(min_length=1, description="Devices in one of these, parted by commas.")]
+States = Annotated[tuple[State, ...], Meta(min_length=1, description="Devices in one of these states.")]
 Issuer = Annotated[Choice, Meta(description="The issuing CA: its key id in hex, or its name as RFC 4514 writes it.")]
 ByTag = Annotated[Tag, Meta(description="Devices with this tag of the twin, as name=value.")]
 Text = Annotated[Choice, Meta(description="In any case, a part of an id, a group, a thumbprint or a tag.")]
@@ -61,6 +61,12 @@ class Which(Struct, forbid_unknown_fields=True, frozen=True, rename="camel"):
             tag=_name_and_value(self.tag) if self.tag else None,
             text=self.text or None,
         )
+
+
+class ExportRequest(Which, forbid_unknown_fields=True, frozen=True, rename="camel", kw_only=True):
+    """Writes the list of devices, those that fit, into a CSV file."""
+
+    reason: Reason
 
 
 class DeviceQuery(Which, forbid_unknown_fields=True, frozen=True, rename="camel"):

@@ -18,7 +18,8 @@ from shared.schemas.access import Role
 from shared.schemas.answers import DeviceAnswer, DocumentAnswer, HealthAnswer, HistoryAnswer, PageAnswer
 from shared.schemas.bulk import BulkRequest, PreviewAnswer
 from shared.schemas.operations import CancelRequest, OperationAnswer, OperationPageAnswer
-from shared.schemas.queries import DeviceQuery, NoQuery, PageQuery
+from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
+from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
 from shared.schemas.rulings import PauseRequest, ResumeRequest, RulingAnswer, SuppressRequest
 from shared.schemas.summary import SummaryAnswer
@@ -26,6 +27,7 @@ from shared.schemas.summary import SummaryAnswer
 DEVICE_ID: Final = "deviceId"
 OPERATION_ID: Final = "operationId"
 JSON: Final = "application/json"
+CSV: Final = "text/csv"
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
@@ -36,9 +38,9 @@ class NoBody(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a route answers where all went well. headers: by their name, what they say."""
+    """What a route answers where all went well. model: str where it is no JSON. headers: by name, what they say."""
 
-    model: type[Struct]
+    model: type[Struct] | type[str]
     says: str
     status: HTTPStatus = HTTPStatus.OK
     media_type: str = JSON
@@ -49,7 +51,8 @@ class Answer:
 class Route[Q: Struct, B: Struct = NoBody]:
     """A path below `/api` and what it takes. roles: one of them opens it; none: open to everybody. body None: no body.
 
-    problems: what it answers beside what every route of its kind does. checks_version: `If-Match` is heeded.
+    problems: what it answers beside what every route of its kind does. checks_version, takes_range:
+    `If-Match` and `Range` are heeded.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Route[Q: Struct, B: Struct = NoBody]:
     roles: tuple[Role, ...] = (Role.READ,)
     problems: tuple[type[FleetcertError], ...] = ()
     checks_version: bool = False
+    takes_range: bool = False
 
     @property
     def method(self) -> Literal["GET", "POST"]:
@@ -91,6 +95,7 @@ _BEGUN: Final = Answer(
     status=HTTPStatus.ACCEPTED,
     headers={"Location": "The operation"},
 )
+_FILE_HEADERS: Final = {"ETag": "The file's version", "Accept-Ranges": "bytes", "Content-Disposition": "A name for it"}
 _BULK_ANSWERS: Final = (Answer(model=PreviewAnswer, says="A dry run: what would be touched"), _BEGUN)
 _BULK_PROBLEMS: Final = (TooManyAffected, LimitReached)
 
@@ -214,6 +219,35 @@ CANCEL_OPERATION: Final = Route(
     answers=(replace(_BEGUN, says="It ends after what it is at"),),
     problems=(NotPossible,),
 )
+EXPORT_FLEET: Final = Route(
+    name="export_fleet",
+    path="fleet/exports",
+    summary="Write the list of devices, or those that fit, into a CSV file",
+    group="fleet",
+    query=NoQuery,
+    body=ExportRequest,
+    answers=(_BEGUN,),
+    problems=(LimitReached,),
+)
+READ_EXPORT: Final = Route(
+    name="read_export",
+    path="operations/{operationId}/content",
+    summary="The file that an export has written, whole or in ranges",
+    group="operations",
+    query=NoQuery,
+    answers=(
+        Answer(model=str, says="The whole file", media_type=CSV, headers=_FILE_HEADERS),
+        Answer(
+            model=str,
+            says="A part of the file, of at most 8 MiB",
+            status=HTTPStatus.PARTIAL_CONTENT,
+            media_type=CSV,
+            headers={**_FILE_HEADERS, "Content-Range": "Which part, of how many bytes"},
+        ),
+    ),
+    problems=(NotPossible, RangeRequired, RangeNotSatisfiable),
+    takes_range=True,
+)
 FLEET_SUMMARY: Final = Route(
     name="fleet_summary",
     path="fleet/summary",
@@ -286,6 +320,8 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     LIST_OPERATIONS,
     SHOW_OPERATION,
     CANCEL_OPERATION,
+    EXPORT_FLEET,
+    READ_EXPORT,
     FLEET_SUMMARY,
     PAUSE_FLEET,
     RESUME_FLEET,

@@ -18,7 +18,7 @@ from shared.schemas.routes import JSON, ROUTES, Route
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.document())
 BODIES = [route.body for route in ROUTES if route.body is not None]
-JSON_ANSWERS = [answer.model for route in ROUTES for answer in route.answers if answer.media_type == JSON]
+JSON_ANSWERS: list[Any] = [answer.model for route in ROUTES for answer in route.answers if answer.media_type == JSON]
 
 
 def described(route: Route[Any, Any]) -> dict[str, Any]:
