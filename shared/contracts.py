@@ -159,6 +159,8 @@ class AlertType:
     CERTIFICATE_EVIDENCE_MISMATCH: Final = "Fleetcert.Certificate.EvidenceMismatch"
     CERTIFICATE_ISSUANCE_UNCONFIRMED: Final = "Fleetcert.Certificate.IssuanceUnconfirmed"
     DEVICE_DISABLED: Final = "Fleetcert.Device.Disabled"
+    DEVICE_ENABLED: Final = "Fleetcert.Device.Enabled"
+    DEVICE_REVOKED: Final = "Fleetcert.Device.Revoked"
     DEVICE_CONTAINMENT_UNVERIFIED: Final = "Fleetcert.Device.ContainmentUnverified"
     DEVICE_BLOCKED_REGISTRATION_ATTEMPT: Final = "Fleetcert.Device.BlockedRegistrationAttempt"
     DEVICE_REGISTRATION_FAILED: Final = "Fleetcert.Device.RegistrationFailed"

@@ -8,6 +8,7 @@ FleetcertError
 |   |-- TooManyAffected    a bulk request would touch more devices than it may
 |   `-- RevocationUnavailable   no ADR namespace is configured: `disable` is the way
 |-- CommandRefused         IoT Hub will not take a command for this device
+|-- EnrollmentRefused      DPS will not take an enrollment as it is
 |-- Conflict               somebody else wrote first: read again
 |-- PreconditionFailed     the caller knows another version than the one that stands
 |-- KeyReused              an idempotency key came with another request
@@ -119,6 +120,10 @@ class CommandRefused(FleetcertError):
     def __init__(self, condition: Literal["queue-full", "unreachable"], detail: str) -> None:
         super().__init__(f"{condition}: {detail}")
         self.condition = condition
+
+
+class EnrollmentRefused(FleetcertError):
+    """DPS will not take an enrollment as it is, e.g. for the certificate in it. No retry helps."""
 
 
 class InfrastructureFault(FleetcertError):

@@ -10,13 +10,12 @@ from shared.contracts import AlertType, format_instant
 from shared.domain import reasons
 from shared.domain.alerts import device_alert
 from shared.domain.changes import Policies, Reduction, entry_of, new_record, telling
+from shared.domain.containing import ONE_ALERT_IN, Sighting, reappeared, took, was_refused
 from shared.domain.events import DeviceRegistered, RegistrationFailed
 from shared.domain.record import Certificate, DeviceRecord, Evidence, State
 
 EARLY_LOOK: Final = timedelta(minutes=1)
 """How long after a registration the twin is read, unless the device reported by then."""
-ONE_ALERT_IN: Final = timedelta(hours=1)
-"""How often a contained device's attempts to register are told."""
 
 
 def registered(record: DeviceRecord | None, event: DeviceRegistered, policies: Policies) -> Reduction | None:
@@ -24,6 +23,8 @@ def registered(record: DeviceRecord | None, event: DeviceRegistered, policies: P
     if record is not None and record.registration_seen_at is not None and event.at <= record.registration_seen_at:
         return None
     entry = entry_of(event, reasons.HISTORY_REGISTERED)
+    if record is not None and (again := reappeared(record, Sighting.REGISTERED, event.attempted_at, event.enqueued_at)):
+        return Reduction(replace(again.record, registration_seen_at=event.at), (entry, *again.history))
     if record is None or (record.certificate is None and record.containment is None and record.state is State.UNKNOWN):
         return Reduction(_provisional(record or new_record(event, ""), event, policies), (entry,))
     noted = replace(record, registration_seen_at=event.at)
@@ -35,10 +36,11 @@ def registered(record: DeviceRecord | None, event: DeviceRegistered, policies: P
 
 def registration_failed(record: DeviceRecord | None, event: RegistrationFailed) -> Reduction | None:
     """Failures of strangers are not recorded: the id scope is no secret, and the table must not fill with noise."""
-    if record is None or record.containment is None or event.at < record.containment.requested_at:
+    if record is None or record.containment is None or not was_refused(record.containment, event.attempted_at):
         return None
-    contained = replace(record, containment=replace(record.containment, refused_at=event.at))
-    entry = replace(entry_of(event, reasons.HISTORY_REFUSED), details={"result": event.result})
+    contained = replace(record, containment=replace(record.containment, refused_at=event.attempted_at))
+    details = {"result": event.result, "took": took(record.containment.requested_at, event.attempted_at)}
+    entry = replace(entry_of(event, reasons.HISTORY_REFUSED), details=details)
     if record.blocked_attempt_alerted_at and event.at - record.blocked_attempt_alerted_at < ONE_ALERT_IN:
         return Reduction(contained, (entry,))
     alert = device_alert(

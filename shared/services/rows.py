@@ -103,9 +103,12 @@ def _containment_writes(partition: str, change: Change) -> list[Write]:
 
 
 def _containment_row(partition: str, record: DeviceRecord) -> Row | None:
-    """Who is being shut out, for those who look at connections: `verifiedAt` once the device was seen gone."""
+    """Who is being shut out, for those who look at connections: `verifiedAt` once the device was seen gone.
+
+    A device on its way back may connect.
+    """
     containment = record.containment
-    if containment is None:
+    if containment is None or containment.release is not None:
         return None
     values: dict[str, Value] = {"deviceId": record.device_id, "requestedAt": containment.requested_at}
     if containment.disconnected_at is not None:

@@ -49,7 +49,21 @@ POLICIES = Policies(belief=BeliefPolicy(validity=30 * DAY))
 _MAX_DEQUEUES = 5  # host.json
 _INVISIBLE = timedelta(seconds=30)
 
-_INSTANTS = ("requested_at", "hub_disabled_at", "hub_rechecked_at", "gone_since", "disconnected_at", "refused_at")
+_INSTANTS = (
+    "requested_at",
+    "begun_at",
+    "hub_disabled_at",
+    "blocked_at",
+    "hub_rechecked_at",
+    "purged_at",
+    "registry_disabled_at",
+    "told_at",
+    "gone_since",
+    "told_late_at",
+    "disconnected_at",
+    "refused_at",
+    "passed_at",
+)
 
 type Handler = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -269,7 +283,7 @@ def essence(record: DeviceRecord) -> Mapping[str, object]:
         "command": command and (command.id, command.sent_at is not None),
         "attempts": record.attempts,
         "requested": record.renewal_request is not None,
-        "contained": containment and replace(containment, **dict.fromkeys(_INSTANTS)),
+        "contained": containment and replace(containment, enrollment_etag=None, **dict.fromkeys(_INSTANTS)),
         "steps": containment and [getattr(containment, name) is not None for name in _INSTANTS],
         "alerted": record.alerted,
         "pending": record.pending,

@@ -9,7 +9,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.events import DAY, claim, device_pem, dps_event, dps_record, hub_event, lifecycle_event, twin_event
+from support.events import (
+    DAY,
+    claim,
+    device_pem,
+    dps_event,
+    dps_record,
+    hub_event,
+    lifecycle_event,
+    onboarding_pem,
+    twin_event,
+)
 from support.fakes import NOON
 from support.faults import Answer, Faults, Moment, killed, unavailable
 from support.model import ANN, MINUTE, Backend, check_invariants, essence
@@ -125,7 +135,7 @@ async def a_device_in_use(backend: Backend) -> None:
 
 async def containing(backend: Backend) -> None:
     """Shut out, and verified."""
-    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", "PEM"))
+    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1")))
     await backend.run_until(backend.cloud.clock.now() + HOUR)
 
 

@@ -13,7 +13,7 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue import TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
-from support.events import DAY, claim, hub_event, twin_event
+from support.events import DAY, claim, hub_event, onboarding_pem, twin_event
 from support.fakes import NOON, FakeAlerts, FakeClock, FakeHub, FakeProvisioning, FakeSender
 
 from shared.adapters.deadletters import BlobDeadLetters
@@ -144,7 +144,7 @@ async def test_an_unreadable_event_waits_in_a_blob(world: World) -> None:
 async def test_a_device_is_shut_out_and_then_rests(world: World) -> None:
     world.hub.add("dev-1")
     await world.recording.record_hub_events([twin_event({"certificate": claim()})])
-    await world.containment.disable("dev-1", ANN, "stolen", "PEM")
+    await world.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1"))
     for _ in range(3):
         for message in await world.messages("b"):
             await world.containment.advance(message)
