@@ -21,7 +21,7 @@ from shared.schemas.access import NOBODY, Principal
 from shared.schemas.operations import operation_id
 from shared.schemas.problems import MEDIA_TYPE, MethodNotAllowed, headers_of, problem_of
 from shared.schemas.queries import read_query
-from shared.schemas.routes import DEVICE_ID, JSON, OPERATION_ID, Route
+from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, Route
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
     from shared.services.idempotency import Claim, Idempotency

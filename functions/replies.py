@@ -11,7 +11,7 @@ from shared.composition import app
 from shared.domain.operations import Operation
 from shared.domain.record import DeviceRecord
 from shared.errors import NotFound, PreconditionFailed
-from shared.schemas.answers import device_answer
+from shared.schemas.devices import device_answer
 from shared.schemas.operations import operation_answer
 from shared.schemas.versions import admits, etag_of
 

@@ -39,7 +39,8 @@ from shared.schemas.requests import (
     SecretSent,
     UnsupportedMediaType,
 )
-from shared.schemas.routes import DEVICE_ID, JSON, OPERATION_ID, ROUTES, Answer, Route
+from shared.schemas.routes import ROUTES
+from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, Answer, Route
 
 VERSION: Final = "1"
 """Of the API. It counts what would break a caller; what is added does not."""

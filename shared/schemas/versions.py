@@ -6,7 +6,8 @@ import hashlib
 import re
 from typing import Final
 
-from shared.schemas.answers import DeviceAnswer, encode
+from shared.schemas.answers import encode
+from shared.schemas.devices import DeviceAnswer
 from shared.schemas.requests import Malformed
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e]*"'

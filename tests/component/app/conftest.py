@@ -17,6 +17,7 @@ import httpx
 import pytest
 from aiohttp import web
 from support.audit_log import FakeAuditLog
+from support.exports import FakeExports
 from support.fakes import (
     FakeAlerts,
     FakeClock,
@@ -70,6 +71,7 @@ class Ports:
     renewal_commands: FakeQueue = field(default_factory=FakeQueue)
     containment: FakeQueue = field(default_factory=FakeQueue)
     operations: FakeQueue = field(default_factory=FakeQueue)
+    exports: FakeExports = field(default_factory=FakeExports)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     sender: FakeSender = field(default_factory=FakeSender)
