@@ -40,7 +40,7 @@ from shared.schemas.requests import (
     UnsupportedMediaType,
 )
 from shared.schemas.routes import ROUTES
-from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, Answer, Route
+from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, Answer, Link, Route
 
 VERSION: Final = "1"
 """Of the API. It counts what would break a caller; what is added does not."""
@@ -179,7 +179,12 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "description": answer.says,
         "content": {answer.media_type: _shape(answer.model)},
         **({"headers": _headers(answer.headers)} if answer.headers else {}),
+        **({"links": {link.route: _link(link) for link in answer.links}} if answer.links else {}),
     }
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {"operationId": link.route, "parameters": {link.parameter: f"$response.body#/{link.member}"}}
 
 
 def _shape(model: type[Struct] | type[str]) -> dict[str, Any]:

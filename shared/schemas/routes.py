@@ -16,7 +16,7 @@ from shared.schemas.operations import CancelRequest, OperationAnswer, OperationP
 from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
 from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
-from shared.schemas.routing import CSV, Answer, Route
+from shared.schemas.routing import CSV, DEVICE_ID, OPERATION_ID, Answer, Link, Route
 from shared.schemas.rulings import PauseRequest, ResumeRequest, RulingAnswer, SuppressRequest
 from shared.schemas.summary import SummaryAnswer
 
@@ -25,12 +25,14 @@ _ACCEPTED: Final = Answer(
     says="It is stored, and will be done; the device's document tells how far it is",
     status=HTTPStatus.ACCEPTED,
     headers={"Location": "The device", "ETag": "Its version"},
+    links=(Link("show_device", DEVICE_ID, "deviceId"), Link("show_history", DEVICE_ID, "deviceId")),
 )
 _BEGUN: Final = Answer(
     model=OperationAnswer,
     says="The work has begun; the operation tells how far it is",
     status=HTTPStatus.ACCEPTED,
     headers={"Location": "The operation"},
+    links=(Link("show_operation", OPERATION_ID, "id"), Link("cancel_operation", OPERATION_ID, "id")),
 )
 _FILE_HEADERS: Final = {"ETag": "The file's version", "Accept-Ranges": "bytes", "Content-Disposition": "A name for it"}
 _BULK_ANSWERS: Final = (Answer(model=PreviewAnswer, says="A dry run: what would be touched"), _BEGUN)
@@ -163,7 +165,7 @@ EXPORT_FLEET: Final = Route(
     group="fleet",
     query=NoQuery,
     body=ExportRequest,
-    answers=(_BEGUN,),
+    answers=(replace(_BEGUN, links=(*_BEGUN.links, Link("read_export", OPERATION_ID, "id"))),),
     problems=(LimitReached,),
 )
 READ_EXPORT: Final = Route(

@@ -28,6 +28,15 @@ class NoBody(Struct, frozen=True):
     """Nothing is taken."""
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a caller goes from an answer: a route's name, and its parameter that is the member of the answer."""
+
+    route: str
+    parameter: str
+    member: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a route answers where all went well. model: str where it is no JSON. headers: by name, what they say."""
@@ -37,6 +46,7 @@ class Answer:
     status: HTTPStatus = HTTPStatus.OK
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -238,7 +238,7 @@ class Served:
 @asynccontextmanager
 async def listening(application: web.Application) -> AsyncIterator[str]:
     """An application on a free port of the loopback; its URL."""
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, max_line_size=2**16)  # what is too long for a line is the host's to refuse
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
