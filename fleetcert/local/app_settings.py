@@ -17,7 +17,12 @@ QUEUES: Final[Mapping[str, str]] = {
     "CONTAINMENT": "containment",
     "OPERATIONS": "operations",
 }
-CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit", "EXPORTS": "exports"}
+CONTAINERS: Final[Mapping[str, str]] = {
+    "DEAD_LETTERS": "dead-letters",
+    "AUDIT": "audit",
+    "INVENTORY": "inventory",
+    "EXPORTS": "exports",
+}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 
 _FIXED: Final[Mapping[str, str]] = {
@@ -40,6 +45,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "AUDIT_SCHEDULE": "*/5 * * * * *",
     "PRUNE_SCHEDULE": "0 * * * * *",
     "RECONCILE_SCHEDULE": "*/2 * * * * *",
+    "INVENTORY_SCHEDULE": "*/2 * * * * *",
     "IOTHUB_RESOURCE_ID": names.HUB_RESOURCE_ID,
     "RENEWAL_WINDOW": "P7D",
     "RENEWAL_SHARE": "1/3",

@@ -1,11 +1,13 @@
-"""The enrollment groups of the Device Provisioning Service and what came in through them, in pages.
+"""The enrollments of the Device Provisioning Service and what came in through them, in pages.
 
-Azure docs: REST, DPS service: Enrollment Group - Query, Device Registration State - Query.
+Azure docs: REST, DPS service: Enrollment Group - Query, Device Registration State - Query, Individual Enrollment -
+Query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from shared.adapters.dps import SERVICE, ServiceApi
@@ -14,6 +16,7 @@ from shared.domain.inventory import EnrollmentGroup, Registration
 from shared.services.reconciling import ContinuationExpired
 
 ALL_GROUPS: Final = {"query": "SELECT * FROM enrollmentGroups"}
+ALL_INDIVIDUALS: Final = {"query": "SELECT * FROM enrollments"}
 ALL_REGISTRATIONS: Final = {"query": "*"}
 PAGE: Final = 1000
 """Asked for; the service may give fewer on a page."""
@@ -38,6 +41,11 @@ class DpsInventory(ServiceApi):
         documents, rest = await self._page(path, ALL_REGISTRATIONS, continuation)
         return list(_registrations(documents)), rest
 
+    async def individuals(self, continuation: str | None) -> tuple[Sequence[Registration], str | None]:
+        """A page of the devices that are assigned through an enrollment of their own. Raises: ContinuationExpired."""
+        documents, rest = await self._page(("enrollments", "query"), ALL_INDIVIDUALS, continuation)
+        return [r for document in documents for r in _individual(document)], rest
+
     async def _page(
         self, path: tuple[str, ...], query: dict[str, Any], continuation: str | None
     ) -> tuple[Sequence[dict[str, Any]], str | None]:
@@ -57,6 +65,13 @@ def _group(document: dict[str, Any]) -> EnrollmentGroup:
         credential_policy=document.get("credentialPolicyName") or None,
         enabled=document.get("provisioningStatus") != "disabled",
     )
+
+
+def _individual(document: dict[str, Any]) -> Iterator[Registration]:
+    """A disabled enrollment is passed over: it may be the block of a device that is registered through a group."""
+    if document.get("provisioningStatus") != "disabled":
+        for registration in _registrations([document.get("registrationState") or {}]):
+            yield replace(registration, credential_policy=document.get("credentialPolicyName") or None)
 
 
 def _registrations(documents: Sequence[dict[str, Any]]) -> Iterator[Registration]:

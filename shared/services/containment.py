@@ -24,7 +24,7 @@ from shared.services.blocking import Blocking
 from shared.services.intents import Intents
 from shared.services.letting_in import LettingIn
 from shared.services.outbox import Outbox
-from shared.services.ports import DeviceRegistry, Hub, OnboardingInventory, Provisioning
+from shared.services.ports import DeviceRegistry, Hub, Leaves, Provisioning
 from shared.services.revoking import Revoking
 from shared.services.rows import Stored
 from shared.services.shutting_out import LastSeen, ShuttingOut
@@ -38,18 +38,11 @@ MOST_STEPS: Final = 30
 type Wish = Callable[[DeviceRecord | None], Reduction | None]
 
 
-class NothingImported:
-    """An inventory in which no onboarding certificate is known."""
-
-    async def leaf_of(self, registration_id: str) -> str | None:
-        """None."""
-
-
 class Containment:
     """Disables, enables and revokes. Without a disconnect event, two looks `look_interval` apart prove a device gone.
 
-    last_seen: None where connection events are not read. registry: None without an ADR namespace. purges: whether the
-    messages that wait for a device are removed, other back ends' too.
+    last_seen: None where connection events are not read. leaves: of imported inventories. registry: None without an ADR
+    namespace. purges: whether the messages that wait for a device are removed, other back ends' too.
     """
 
     def __init__(
@@ -61,13 +54,13 @@ class Containment:
         clock: Clock,
         look_interval: timedelta = timedelta(minutes=5),
         last_seen: LastSeen | None = None,
-        inventory: OnboardingInventory | None = None,
+        leaves: Leaves | None = None,
         registry: DeviceRegistry | None = None,
         *,
         purges: bool = False,
     ) -> None:
         intents = Intents(store)
-        blocking = Blocking(provisioning, inventory or NothingImported(), intents)
+        blocking = Blocking(provisioning, leaves, intents)
         self._store = store
         self._outbox = outbox
         self._hub = hub

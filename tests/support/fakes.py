@@ -295,16 +295,6 @@ class FakeRegistry:
 
 
 @dataclass
-class FakeInventory:
-    """Onboarding certificates that were issued, by registration id."""
-
-    leaves: dict[str, str] = field(default_factory=dict)
-
-    async def leaf_of(self, registration_id: str) -> str | None:
-        return self.leaves.get(registration_id)
-
-
-@dataclass
 class FakeDeadLetters:
     """Dead letters by event id."""
 

@@ -25,6 +25,7 @@ from support.fakes import (
     FakeTable,
 )
 from support.faults import Faults, Killed
+from support.feedback import FakeFeedback
 
 from shared.domain import keys
 from shared.domain.changes import Policies
@@ -35,6 +36,7 @@ from shared.services.commands import Commands
 from shared.services.containment import Containment
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
+from shared.services.feedback import Feedback
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
 from shared.services.ports import Row, Table
@@ -119,6 +121,7 @@ class Cloud:
     hub: FakeHub = field(default_factory=FakeHub)
     provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
     sender: FakeSender = field(default_factory=FakeSender)
+    feedback: FakeFeedback = field(default_factory=FakeFeedback)
 
     def __post_init__(self) -> None:
         self.commands = DeliveringQueue(self.clock)
@@ -163,6 +166,7 @@ class Backend:
         self.commands = Commands(store, wrap("sender", cloud.sender), hub, policies, clock)
         self.containment = Containment(store, outbox, hub, wrap("dps", cloud.provisioning), clock)
         self.devices = Devices(store, self.deadlines, clock)
+        self.feedback = Feedback(store, wrap("feedback", cloud.feedback), clock)
 
     async def attempt(self, work: Callable[[], Awaitable[object]]) -> bool:
         """Whether the work succeeded; a process that died in it is replaced."""
@@ -202,8 +206,11 @@ class Backend:
                     queue.done(message)
 
     async def tick(self) -> None:
-        """The timer's minute: a sweep, and what it queued."""
+        """The timers' minute: a sweep and what it queued, and a drain where there is feedback."""
         await self.attempt(self.deadlines.sweep)
+        self.cloud.feedback.lapse()
+        if self.cloud.feedback.batches:
+            await self.attempt(self.feedback.drain)
         await self.work_off()
 
     async def run_until(self, instant: datetime) -> None:
@@ -223,6 +230,8 @@ class Backend:
         stamps = [row.key.split("!")[1] for row in await self.cloud.rows(keys.DUE, keys.EXPIRES)]
         instants = [datetime.strptime(s, "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for s in stamps]
         instants += [visible_at for queue, _ in self._queues() for visible_at, _, _ in queue.waiting]
+        if self.cloud.feedback.batches or self.cloud.feedback.lent:
+            instants.append(self.cloud.clock.now())
         first = min(instants, default=datetime.max.replace(tzinfo=UTC) - DAY) - self.clock.skew
         return max(after_now, _full_minute(first))
 

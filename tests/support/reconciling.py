@@ -84,6 +84,7 @@ class FakeEnrollmentGroups:
 
     groups: list[EnrollmentGroup] = field(default_factory=list)
     members: dict[str, list[Registration]] = field(default_factory=dict)
+    alone: list[Registration] = field(default_factory=list)
     size: int = 1000
 
     async def list(self) -> Sequence[EnrollmentGroup]:
@@ -93,6 +94,11 @@ class FakeEnrollmentGroups:
         start = int(continuation or 0)
         members, end = self.members.get(group, []), start + self.size
         return members[start:end], str(end) if end < len(members) else None
+
+    async def individuals(self, continuation: str | None) -> tuple[Sequence[Registration], str | None]:
+        start = int(continuation or 0)
+        end = start + self.size
+        return self.alone[start:end], str(end) if end < len(self.alone) else None
 
     def add(self, group: str, *registrations: tuple[str, str], policy: str | None = "default") -> None:
         """A group with its (registration id, device id)."""

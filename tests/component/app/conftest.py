@@ -29,6 +29,7 @@ from support.fakes import (
     FakeTable,
 )
 from support.feedback import FakeFeedback
+from support.inventories import FakeInventories
 from support.reconciling import FakeEnrollmentGroups, FakeFleetQuery
 
 from fleetcert.local.credentials import TENANT_ID, Tokens
@@ -74,11 +75,12 @@ class Ports:
     exports: FakeExports = field(default_factory=FakeExports)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
+    inventories: FakeInventories = field(default_factory=FakeInventories)
     sender: FakeSender = field(default_factory=FakeSender)
     hub: FakeHub = field(default_factory=FakeHub)
     provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
     fleet_query: FakeFleetQuery = field(init=False)
-    enrollment_groups: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
+    enrolled: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
     feedback: FakeFeedback = field(default_factory=FakeFeedback)
 
     def __post_init__(self) -> None:

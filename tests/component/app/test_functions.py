@@ -34,6 +34,7 @@ TIMERS = {
     "append_audit": "AUDIT",
     "prune_history": "PRUNE",
     "reconcile_fleet": "RECONCILE",
+    "import_inventories": "INVENTORY",
     "drain_command_feedback": "FEEDBACK",
     "watch_issuers": "ISSUERS",
     "watch_fleet_health": "HEALTH",

@@ -22,6 +22,7 @@ from support.events import (
 )
 from support.fakes import NOON
 from support.faults import Answer, Faults, Moment, killed, unavailable
+from support.feedback import answer as feedback
 from support.model import ANN, MINUTE, Backend, check_invariants, essence
 
 from shared.errors import Conflict, Throttled
@@ -29,6 +30,7 @@ from shared.errors import Conflict, Throttled
 HOUR = timedelta(hours=1)
 OTHERS_PEM = device_pem("somebody-else")
 READS = ("table.get", "table.get_many", "table.scan", "hub.get_twin", "hub.get_identity", "dps.group_attestation")
+READS += ("feedback.receive",)
 
 type Work = Callable[[Backend], Awaitable[None]]
 
@@ -151,11 +153,30 @@ async def renewing_by_hand(backend: Backend) -> None:
     await backend.run_until(backend.cloud.clock.now() + 30 * MINUTE)
 
 
+async def two_commands_on_their_way(backend: Backend) -> None:
+    await two_certificates_short_of_their_window(backend)
+    await backend.run_until(NOON + 18 * HOUR + 5 * MINUTE)
+
+
+async def hearing_feedback(backend: Backend) -> None:
+    """One command ended unheard and goes out again, the other was taken; somebody else's answer is between them."""
+    at = backend.cloud.clock.now()
+    ids = {command.device_id: command.command_id for command, _ in backend.cloud.sender.sent}
+    backend.cloud.feedback.put(
+        feedback(ids["dev-1"], "Expired", device_id="dev-1", at=at), feedback(ids["dev-2"], device_id="dev-2", at=at)
+    )
+    backend.cloud.feedback.put(feedback(device_id="dev-2", at=at))
+    await backend.run_until(at + HOUR)
+
+
 STORIES: Mapping[str, tuple[Work, Work]] = {
     "recording": (nothing, recording),
     "sweeping and sending": (two_certificates_short_of_their_window, sweeping_and_sending),
     "escalating": (a_short_certificate, escalating),
     "containing": (a_device_in_use, containing),
+    "containing without the credential": (a_device_in_use, containing_without_the_credential),
+    "renewing by hand": (a_device_in_use, renewing_by_hand),
+    "hearing feedback": (two_commands_on_their_way, hearing_feedback),
 }
 
 

@@ -233,6 +233,18 @@ async def test_a_group_without_a_policy_promises_no_certificate_and_a_group_that
     assert fleet.table.keys("group!") == ["group!plain"]
 
 
+async def test_an_enrollment_of_its_own_says_of_a_device_whether_certificates_are_issued(fleet: Fleet) -> None:
+    fleet.add("dev-1", "dev-2", "dev-3")
+    fleet.groups.size = 1
+    fleet.groups.alone = [
+        Registration(registration_id=d, device_id=d, hub="hub-1", credential_policy=policy)
+        for d, policy in (("dev-1", "default"), ("dev-2", None), ("dev-3", "default"))
+    ]
+    assert (await fleet.run()).registrations == 3
+    issuing = [(await fleet.record(f"dev-{n}")).issues_certificates for n in (1, 2, 3)]
+    assert issuing == [True, False, True]
+
+
 async def test_no_group_is_passed_over_whatever_its_name_begins_with(fleet: Fleet) -> None:
     fleet.add("dev-1", "dev-2", "dev-3")
     for group, device_id in (("fleet", "dev-1"), ("fleet-2", "dev-2"), ("fleet.2", "dev-3")):
