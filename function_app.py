@@ -26,6 +26,7 @@ from functions import (
     hub_events,
     inventory,
     issuers,
+    nothing,
     openapi,
     operation,
     operations,
@@ -84,5 +85,6 @@ for module in (
     suppress,
     health,
     openapi,
+    nothing,
 ):
     app.register_functions(module.blueprint)

@@ -43,7 +43,7 @@ TIMERS = {
     "follow_rotation": "ROTATION",
     "tell_strangers": "STRANGERS",
 }
-HTTP_TRIGGERS = {route.name: route.path for route in ROUTES}
+HTTP_TRIGGERS = {route.name: route.path for route in ROUTES} | {"nothing_here": "{*path}"}
 TICK = to_datum({"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False})
 
 

@@ -77,6 +77,14 @@ async def test_a_device_whose_id_a_path_cannot_hold_is_reached_in_a_body(served:
     assert preview.json()["devices"] == [{"deviceId": "..", "state": "valid", "obstacle": None}]
 
 
+@pytest.mark.parametrize("path", ["", "nothing", "devices/a/b/c", "devices/a%0Ab/renew/x", "operations/1/2/3"])
+async def test_a_path_that_is_no_route_is_a_problem_too(served: Any, path: str):
+    for method in ("GET", "POST", "DELETE"):
+        answer = await served.ask(method, path)
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:fleetcert:problem:not-found")
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
 SIZES = [(65_536, 202), (65_537, 413)]
 
 
