@@ -251,7 +251,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     )
     selection = Selection(table, store)
     operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger, listing)
-    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers, leaves)
+    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
         intake=Intake(recording, alerts, clock),
@@ -393,6 +393,7 @@ def build_adapters(settings: Settings) -> Adapters:
     from shared.adapters.dps_inventory import DpsInventory
     from shared.adapters.feedback import HubFeedback
     from shared.adapters.hub_query import HubQuery
+    from shared.domain.ca_watch import Source
 
     managed, client_id = settings.has_managed_identity, settings.client_id
     credential = async_credential(managed=managed, client_id=client_id)
@@ -424,7 +425,7 @@ def build_adapters(settings: Settings) -> Adapters:
         fleet_query=hub,
         enrolled=inventory,
         registry=registry,
-        ca_certificates=authorities,
+        ca_certificates={**authorities, Source.GROUP: inventory},
         backlogs=storage.backlogs,
         event_hubs=event_hubs,
         closers=(

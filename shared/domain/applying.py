@@ -138,7 +138,13 @@ def command_refused(record: DeviceRecord, reason: str, at: datetime) -> Reductio
 def renewal_requested(
     record: DeviceRecord, actor: Actor, reason: str, at: datetime, operation_id: str = ""
 ) -> Reduction:
-    """An operator wants this device renewed now, and one command follows the other until it is."""
+    """An operator wants this device renewed now, and one command follows the other until it is.
+
+    Who asks again with the same words, since the first answer was lost, has asked once.
+    """
+    known = record.renewal_request
+    if known is not None and (known.actor, known.reason, known.operation_id) == (actor, reason, operation_id):
+        return Reduction(record)
     request = RenewalRequest(actor=actor, reason=reason, requested_at=at, operation_id=operation_id)
     entry = HistoryEntry(
         event_id=f"renew/{operation_id or at.isoformat()}",

@@ -17,6 +17,7 @@ from support.fakes import (
     FakeSender,
     FakeTable,
 )
+from support.meddling import Meddling
 
 from shared.domain.changes import Policies
 from shared.domain.leaves import Leaf
@@ -54,10 +55,12 @@ class Ward:
     sender: FakeSender = field(default_factory=FakeSender)
     clock: FakeClock = field(default_factory=FakeClock)
     purges: bool = False
+    meddling: Meddling = field(default_factory=Meddling)
 
     def __post_init__(self) -> None:
         policies = Policies(belief=BeliefPolicy(validity=30 * DAY))
-        self.store = FleetStore(self.table, SHARDS)
+        wrap = self.meddling.wrap
+        self.store = FleetStore(wrap("table", self.table), SHARDS)
         self.outbox = Outbox(self.store, self.alerts, self.commands_queue, self.queue)
         self.recording = Recording(self.store, self.outbox, FakeDeadLetters(), self.hub, policies, self.clock)
         self.deadlines = Deadlines(self.store, self.outbox, self.hub, policies, Budget(), self.clock)
@@ -68,13 +71,13 @@ class Ward:
         self.containment = Containment(
             self.store,
             self.outbox,
-            self.hub,
-            self.provisioning,
+            wrap("hub", self.hub),
+            wrap("dps", self.provisioning),
             self.clock,
             LOOK,
             self.seen,
             self.leaves,
-            self.registry,
+            wrap("adr", self.registry) if self.registry else None,
             purges=self.purges,
         )
 
