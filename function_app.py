@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from functions import (
+    alert_schemas,
     audit,
     bulk_disable,
     bulk_renew,
@@ -85,6 +86,7 @@ for module in (
     suppress,
     health,
     openapi,
+    alert_schemas,
     nothing,
 ):
     app.register_functions(module.blueprint)

@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared.domain import record
 from shared.schemas.requests import Malformed
@@ -38,6 +38,14 @@ class DocumentAnswer(Struct, frozen=True):
     openapi: str
     info: dict[str, Any]
     paths: dict[str, Any]
+
+
+class SchemasAnswer(Struct, frozen=True):
+    """A JSON Schema document with definitions."""
+
+    schema: str = field(name="$schema")
+    id: str = field(name="$id")
+    defs: dict[str, Any] = field(name="$defs")
 
 
 def encode(answer: Struct) -> bytes:

@@ -127,6 +127,7 @@ _EXAMPLES: Final[tuple[Struct, ...]] = (
     lists.HistoryAnswer("pump-0042", [_CHANGE], None),
     answers.HealthAnswer(),
     answers.DocumentAnswer("3.1.0", {"title": "fleetcert", "version": "1"}, {}),
+    answers.SchemasAnswer("https://json-schema.org/draft/2020-12/schema", "urn:fleetcert:schema:alerts:1", {}),
     summary.SummaryAnswer(_SNAPSHOT, [summary.DueAnswer("pump-0042", "2026-11-23T18:00:00Z")], more_due=False),
     requests.RenewRequest("its key may have leaked"),
     requests.DisableRequest("stolen", _PEM),

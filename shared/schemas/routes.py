@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shared.errors import LimitReached, NotPossible, RevocationUnavailable, TooManyAffected
 from shared.schemas.access import Role
-from shared.schemas.answers import DocumentAnswer, HealthAnswer
+from shared.schemas.answers import DocumentAnswer, HealthAnswer, SchemasAnswer
 from shared.schemas.bulk import BulkRequest, PreviewAnswer
 from shared.schemas.devices import DeviceAnswer
 from shared.schemas.lists import HistoryAnswer, PageAnswer
@@ -16,7 +16,7 @@ from shared.schemas.operations import CancelRequest, OperationAnswer, OperationP
 from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
 from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
-from shared.schemas.routing import CSV, DEVICE_ID, OPERATION_ID, Answer, Link, Route
+from shared.schemas.routing import CSV, DEVICE_ID, OPERATION_ID, SCHEMA, Answer, Link, Route
 from shared.schemas.rulings import PauseRequest, ResumeRequest, RulingAnswer, SuppressRequest
 from shared.schemas.summary import SummaryAnswer
 
@@ -245,6 +245,15 @@ OPENAPI: Final = Route(
     roles=(),
     answers=(Answer(model=DocumentAnswer, says="An OpenAPI 3.1 document"),),
 )
+ALERT_SCHEMAS: Final = Route(
+    name="alert_schemas",
+    path="alerts.schema.json",
+    summary="The JSON schemas of the alerts' data, by their dataschema",
+    group="service",
+    query=NoQuery,
+    roles=(),
+    answers=(Answer(model=SchemasAnswer, says="A JSON Schema document (2020-12)", media_type=SCHEMA),),
+)
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     LIST_DEVICES,
@@ -267,4 +276,5 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     SUPPRESS_ALERTS,
     HEALTH,
     OPENAPI,
+    ALERT_SCHEMAS,
 )

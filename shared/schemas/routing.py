@@ -20,6 +20,7 @@ DEVICE_ID: Final = "deviceId"
 OPERATION_ID: Final = "operationId"
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+SCHEMA: Final = "application/schema+json"
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from support.alert_schemas import require_known
+
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
 from shared.domain.envelope import Envelope
@@ -95,6 +97,8 @@ class FakeAlerts:
     async def publish(self, alerts: Sequence[Alert]) -> None:
         if self.faults:
             raise self.faults.pop(0)
+        for alert in alerts:
+            require_known(alert.type, alert.data)
         self.sent.extend(alerts)
 
     @property
