@@ -1,4 +1,4 @@
-"""`fleetcert fleet renew|disable|enable|revoke`: one device at once, or many, which is a dry run where not said else."""
+"""`fleetcert fleet renew|disable|enable|revoke`: one device at once, or many, which is a dry run until `--apply`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ async def know(*device_ids: str) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     events = [
         twin_event(
-            {"certificate": claim(now, timedelta(days=30 + place))}, device_id=device_id, sequence=place + 1, at=now
+            {"certificate": claim(now, timedelta(days=10 + place))}, device_id=device_id, sequence=place + 1, at=now
         )
         for place, device_id in enumerate(device_ids)
     ]
