@@ -17,6 +17,7 @@ from shared.domain.record import Before
 from shared.errors import Conflict, EnrollmentRefused, NotFound
 from shared.services.ports import Credential, Enrollment, Identity, RegistryDevice, RevocationOutcome, Row, Write
 
+PLAIN = (str, int, bool, datetime)
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
@@ -76,6 +77,8 @@ class FakeTable:
         return {w.row.key: str(self.rows[w.row.partition, w.row.key].etag) for w in writes if w.kind != "delete"}
 
     def _check(self, write: Write) -> None:
+        odd = {name: value for name, value in write.row.values.items() if type(value) not in PLAIN}
+        assert not odd, f"a table holds plain values alone: {odd}"
         present = self.rows.get((write.row.partition, write.row.key))
         if write.kind == "insert" and present:
             raise Conflict(write.row.key)
