@@ -51,6 +51,8 @@ def adapters_over(table: Table, alerts: FakeAlerts) -> Adapters:
         "alerts": alerts,
         "renewal_commands": FakeQueue(),
         "containment": FakeQueue(),
+        "operations": FakeQueue(),
+        "registry": None,
         "dead_letters": FakeDeadLetters(),
         "sender": FakeSender(),
         "hub": FakeHub(),

@@ -523,7 +523,7 @@ class _Storage:
             endpoints = settings.table_endpoint or "", settings.blob_endpoint or "", settings.queue_endpoint or ""
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
-            self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
+            self.audit = AppendBlobs.from_endpoint(settings.audit_endpoint or endpoints[1], settings.audit, credential)
             self.exports = BlobExports.from_endpoint(endpoints[1], settings.exports, credential)
             self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [

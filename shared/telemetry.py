@@ -76,6 +76,19 @@ COMMANDS_REFUSED: Final = Metric(
 COMMANDS_EXPIRED: Final = Metric(
     "fleetcert.commands.expired", "counter", "{command}", "Commands that ended unheard, as feedback tells", ("outcome",)
 )
+CONTAINMENT_DURATION: Final = Metric(
+    "fleetcert.containment.duration",
+    "histogram",
+    "s",
+    "From the request to shut a device out to the end of a step: hub, dps, disconnected",
+    ("step",),
+)
+OPERATIONS_RUNNING: Final = Metric(
+    "fleetcert.operations.running", "gauge", "{operation}", "Operations that have not been done with"
+)
+OPERATIONS_ENDED: Final = Metric(
+    "fleetcert.operations.ended", "counter", "{operation}", "Operations that ended", ("kind", "state")
+)
 DIGESTS: Final = Metric(
     "fleetcert.alerts.digests", "counter", "{digest}", "Digests in place of alerts", ("alert.type",)
 )
@@ -100,6 +113,9 @@ METRICS: Final = (
     COMMANDS_SENT,
     COMMANDS_REFUSED,
     COMMANDS_EXPIRED,
+    CONTAINMENT_DURATION,
+    OPERATIONS_RUNNING,
+    OPERATIONS_ENDED,
     DIGESTS,
     SUPPRESSED_ALERTS,
 )

@@ -81,9 +81,7 @@ class ServiceApi:
         url = self._client.format_url("/" + "/".join(quote(segment, safe="") for segment in path))
         request = HttpRequest(method, url, params={"api-version": API_VERSION}, json=document, headers=headers)
         with faults(SERVICE):
-            response = await self._client.send_request(request)
-            await response.read()
-        return response
+            return await self._client.send_request(request)
 
 
 class Enrollments:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
+from shared import telemetry
 from shared.clock import Clock
 from shared.domain.operations import Operation, OperationKind, operation_id
 from shared.domain.record import Actor
@@ -163,8 +164,9 @@ class Operations:
 
         Returns how many were queued. Raises: InfrastructureFault.
         """
-        revived = 0
-        for identifier in await self._rows.not_done_with():
+        revived, running = 0, await self._rows.not_done_with()
+        telemetry.note(telemetry.OPERATIONS_RUNNING, len(running))
+        for identifier in running:
             stored = await self._rows.load(identifier)
             if stored is None:
                 await self._rows.done_with(identifier)
@@ -188,6 +190,7 @@ class Operations:
             return operation
         await self._handlers[operation.kind].discard(operation)
         await self._rows.done_with(operation.id)
+        telemetry.note(telemetry.OPERATIONS_ENDED, 1, {"kind": operation.kind.value, "state": operation.state.value})
         _log.info("operation %s is %s: %d done, %d failed", *_summary(operation))
         return operation
 

@@ -87,11 +87,18 @@ def onboarding_authority(azure: dict[str, Any]) -> CertificateAuthority:
 
 
 def operational_credentials(
-    azure: dict[str, Any], device_id: str, folder: Path, authority: CertificateAuthority | None = None
+    azure: dict[str, Any],
+    device_id: str,
+    folder: Path,
+    authority: CertificateAuthority | None = None,
+    onboarding: Operational | None = None,
 ) -> Operational:
-    """Registers the device at DPS with a CSR and returns what was issued. `authority`: of its onboarding leaf."""
+    """Registers the device at DPS with a CSR and returns what was issued.
+
+    onboarding: what it shows to DPS; without, a leaf is made for it, by `authority` where that is given.
+    """
     key = ec.generate_private_key(ec.SECP384R1())
-    onboarding = _onboarding_leaf(authority or onboarding_authority(azure), device_id, folder)
+    onboarding = onboarding or onboarding_leaf(authority or onboarding_authority(azure), device_id, folder)
     tls = ssl.create_default_context(cafile=azure["ca_bundle"])
     tls.load_cert_chain(onboarding.certificate, onboarding.key)
     base = f"{azure['dps_endpoint']}/{azure['dps_id_scope']}/registrations/{device_id}"
@@ -102,7 +109,8 @@ def operational_credentials(
     return Operational.write(folder, device_id, key, chain_of(state["issuedCertificateChain"]))
 
 
-def _onboarding_leaf(authority: CertificateAuthority, device_id: str, folder: Path) -> Operational:
+def onboarding_leaf(authority: CertificateAuthority, device_id: str, folder: Path) -> Operational:
+    """A new onboarding credential for the device."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC).replace(microsecond=0)
     leaf = authority.issue_leaf(device_id, key.public_key(), CLIENT, not_before=now, not_after=now + timedelta(hours=1))
     return Operational.write(folder, f"{device_id}-onboarding", key, [leaf, authority.certificate])
