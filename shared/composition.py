@@ -30,14 +30,19 @@ if TYPE_CHECKING:
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
     from shared.services.event_lag import EventPositions
+    from shared.services.exporting import ExportFiles, Exports
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_health import Backlog, HealthWatch
+    from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
     from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
+    from shared.services.limiting import OperationLimit
+    from shared.services.listing import Listing
     from shared.services.operations import Operations
     from shared.services.outbox import Outbox
     from shared.services.ports import (
@@ -89,6 +94,11 @@ class Services:
     containment: Containment
     containment_watch: ContainmentWatch
     devices: Devices
+    listing: Listing
+    idempotency: Idempotency
+    limit: OperationLimit
+    exports: Exports
+    histories: Histories
     circumstances: FleetCircumstances
     rotation: Rotation
     strangers: Strangers
@@ -114,6 +124,7 @@ class Adapters:
     renewal_commands: WorkQueue
     containment: WorkQueue
     operations: WorkQueue
+    exports: ExportFiles
     dead_letters: DeadLetters
     audit: AuditLog
     inventories: InventoryBlobs
@@ -185,13 +196,18 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.exporting import Exports
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
+    from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories
     from shared.services.issuers import TrustedIssuers
     from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
+    from shared.services.limiting import OperationLimit
+    from shared.services.listing import Listing
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
     from shared.services.presence import Presence
@@ -223,10 +239,11 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
+    listing = Listing(table, store.partitions)
     leaves = LeafRows(table, settings.shards)
     containment = _containment(settings, adapters, store, outbox, seen, leaves)
     selection = Selection(table, store)
-    operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger)
+    operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger, listing)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
@@ -238,6 +255,11 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         containment=containment,
         containment_watch=ContainmentWatch(seen),
         devices=Devices(store, deadlines, clock),
+        listing=listing,
+        idempotency=Idempotency(table, clock, operations.new_id),
+        limit=OperationLimit(table),
+        exports=Exports(table, operations, adapters.exports, settings.export_retention, clock),
+        histories=Histories(table, settings.shards),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
         circumstances=circumstances,
@@ -289,12 +311,14 @@ def _operations(
     deadlines: Deadlines,
     containment: Containment,
     ledger: Ledger,
+    listing: Listing,
 ) -> Operations:
     """Long work. A kind of operation is known by its handler."""
     from shared.clock import SystemClock
     from shared.domain.operations import OperationKind
     from shared.services.bulk_actions import DisableMany, RenewMany
     from shared.services.bulk_work import BulkHandler
+    from shared.services.exporting import ExportWork
     from shared.services.ledger import Ledger
     from shared.services.operation_rows import OperationRows
     from shared.services.operations import OperationHandler, Operations
@@ -308,6 +332,7 @@ def _operations(
     handlers: dict[OperationKind, OperationHandler] = {
         OperationKind.BULK_RENEW: BulkHandler(renewing, selection, targets),
         OperationKind.BULK_DISABLE: BulkHandler(disabling_many, selection, targets),
+        OperationKind.EXPORT: ExportWork(listing, adapters.exports),
     }
     rows = OperationRows(table)
     return Operations(rows, adapters.operations, handlers, clock, settings.operation_step, settings.history_retention)
@@ -403,6 +428,7 @@ def build_adapters(settings: Settings) -> Adapters:
         renewal_commands=storage.renewal_commands,
         containment=storage.containment,
         operations=storage.operations,
+        exports=storage.exports,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
         inventories=storage.inventories,
@@ -488,6 +514,7 @@ class _Storage:
         from shared.adapters.audit import AppendBlobs
         from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
+        from shared.adapters.exports import BlobExports
         from shared.adapters.inventories import BlobInventories
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
@@ -497,6 +524,7 @@ class _Storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
             self.audit = AppendBlobs.from_connection_string(account, settings.audit)
+            self.exports = BlobExports.from_connection_string(account, settings.exports)
             self.inventories = BlobInventories.from_connection_string(account, settings.inventory)
             self.backlogs: list[BlobBacklog | PoisonBacklog] = [
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
@@ -510,6 +538,7 @@ class _Storage:
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
             self.audit = AppendBlobs.from_endpoint(settings.audit_endpoint or endpoints[1], settings.audit, credential)
+            self.exports = BlobExports.from_endpoint(endpoints[1], settings.exports, credential)
             self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
@@ -522,6 +551,7 @@ class _Storage:
             self.table.close,
             self.dead_letters.close,
             self.audit.close,
+            self.exports.close,
             self.inventories.close,
             self.renewal_commands.close,
             self.containment.close,

@@ -55,7 +55,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     policy_validity: the issuing policy's leaf validity, which bounds a claim without proof. containment_look_interval:
     parts the two looks that prove a connection gone. audit: the container of the audit's chain, and
     audit_endpoint the account that holds it where that is not the fleet's own; inventory: the container of what was
-    issued for onboarding. history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
+    issued for onboarding; exports: that of exported lists, which go after export_retention.
+    history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
     sends. digest_above: more alerts of a kind at once become one digest. arm_endpoint: of Azure Resource Manager.
     dps_resource_id: whose CA certificates are watched beside the hub's. issuer_levels, onboarding_levels: days before
     an end at which people are told. trusted_issuers: PEM of issuing CAs beside the hub's own, `\\n` for line breaks.
@@ -104,6 +105,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"
+    exports: Container = "exports"
+    export_retention: Duration = timedelta(days=7)
     inventory: Container = "inventory"
     history_retention: Duration = timedelta(days=400)
     shards: Shards = 16

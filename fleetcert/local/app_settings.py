@@ -17,7 +17,12 @@ QUEUES: Final[Mapping[str, str]] = {
     "CONTAINMENT": "containment",
     "OPERATIONS": "operations",
 }
-CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit", "INVENTORY": "inventory"}
+CONTAINERS: Final[Mapping[str, str]] = {
+    "DEAD_LETTERS": "dead-letters",
+    "AUDIT": "audit",
+    "INVENTORY": "inventory",
+    "EXPORTS": "exports",
+}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 
 _FIXED: Final[Mapping[str, str]] = {

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from support.alert_schemas import require_known
+
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
 from shared.domain.envelope import Envelope
@@ -15,6 +17,7 @@ from shared.domain.record import Before
 from shared.errors import Conflict, EnrollmentRefused, NotFound
 from shared.services.ports import Credential, Enrollment, Identity, RegistryDevice, RevocationOutcome, Row, Write
 
+PLAIN = (str, int, bool, datetime)
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
@@ -74,6 +77,8 @@ class FakeTable:
         return {w.row.key: str(self.rows[w.row.partition, w.row.key].etag) for w in writes if w.kind != "delete"}
 
     def _check(self, write: Write) -> None:
+        odd = {name: value for name, value in write.row.values.items() if type(value) not in PLAIN}
+        assert not odd, f"a table holds plain values alone: {odd}"
         present = self.rows.get((write.row.partition, write.row.key))
         if write.kind == "insert" and present:
             raise Conflict(write.row.key)
@@ -95,6 +100,8 @@ class FakeAlerts:
     async def publish(self, alerts: Sequence[Alert]) -> None:
         if self.faults:
             raise self.faults.pop(0)
+        for alert in alerts:
+            require_known(alert.type, alert.data)
         self.sent.extend(alerts)
 
     @property
