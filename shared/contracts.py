@@ -154,6 +154,15 @@ class RenewCertificate:
             raise ValueError(f"the command lacks or misshapes {problem}") from problem
 
 
+ALERT_SCHEMAS: Final = "urn:fleetcert:schema:alerts:1"
+"""The document that holds the schemas of all alerts. The number counts what would break a receiver."""
+
+
+def alert_schema(kind: str) -> str:
+    """The `dataschema` of alerts of a type: a stable name of their data's JSON schema."""
+    return f"urn:fleetcert:schema:{kind}:1"
+
+
 class AlertType:
     """The CloudEvents types that operators subscribe to."""
 
@@ -165,6 +174,8 @@ class AlertType:
     CERTIFICATE_EVIDENCE_MISMATCH: Final = "Fleetcert.Certificate.EvidenceMismatch"
     CERTIFICATE_ISSUANCE_UNCONFIRMED: Final = "Fleetcert.Certificate.IssuanceUnconfirmed"
     DEVICE_DISABLED: Final = "Fleetcert.Device.Disabled"
+    DEVICE_ENABLED: Final = "Fleetcert.Device.Enabled"
+    DEVICE_REVOKED: Final = "Fleetcert.Device.Revoked"
     DEVICE_CONTAINMENT_UNVERIFIED: Final = "Fleetcert.Device.ContainmentUnverified"
     DEVICE_BLOCKED_REGISTRATION_ATTEMPT: Final = "Fleetcert.Device.BlockedRegistrationAttempt"
     DEVICE_REGISTRATION_FAILED: Final = "Fleetcert.Device.RegistrationFailed"

@@ -76,6 +76,25 @@ COMMANDS_REFUSED: Final = Metric(
 COMMANDS_EXPIRED: Final = Metric(
     "fleetcert.commands.expired", "counter", "{command}", "Commands that ended unheard, as feedback tells", ("outcome",)
 )
+CONTAINMENT_DURATION: Final = Metric(
+    "fleetcert.containment.duration",
+    "histogram",
+    "s",
+    "From the request to shut a device out to the end of a step: hub, dps, disconnected",
+    ("step",),
+)
+CONTAINMENT_IN_PROGRESS: Final = Metric(
+    "fleetcert.containment.in_progress", "gauge", "{device}", "Devices that are being shut out and were not seen gone"
+)
+CONTAINMENT_UNVERIFIED: Final = Metric(
+    "fleetcert.containment.unverified", "gauge", "{device}", "Devices whose block at DPS nobody has proven"
+)
+OPERATIONS_RUNNING: Final = Metric(
+    "fleetcert.operations.running", "gauge", "{operation}", "Operations that have not been done with"
+)
+OPERATIONS_ENDED: Final = Metric(
+    "fleetcert.operations.ended", "counter", "{operation}", "Operations that ended", ("kind", "state")
+)
 DIGESTS: Final = Metric(
     "fleetcert.alerts.digests", "counter", "{digest}", "Digests in place of alerts", ("alert.type",)
 )
@@ -100,6 +119,11 @@ METRICS: Final = (
     COMMANDS_SENT,
     COMMANDS_REFUSED,
     COMMANDS_EXPIRED,
+    CONTAINMENT_DURATION,
+    CONTAINMENT_IN_PROGRESS,
+    CONTAINMENT_UNVERIFIED,
+    OPERATIONS_RUNNING,
+    OPERATIONS_ENDED,
     DIGESTS,
     SUPPRESSED_ALERTS,
 )
