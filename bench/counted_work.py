@@ -20,6 +20,7 @@ from shared.domain.envelope import Envelope
 from shared.services.ports import Value
 from shared.settings import Settings, read_settings
 from tests.support.audit_log import FakeAuditLog
+from tests.support.exports import FakeExports
 from tests.support.fakes import FakeAlerts, FakeDeadLetters, FakeHub, FakeProvisioning, FakeQueue, FakeSender
 from tests.support.paged_table import PagedTable
 
@@ -93,6 +94,8 @@ async def work_over(devices: int, due: int, now: datetime, make: MakesTable | No
         "alerts": Counted(FakeAlerts(), counts, {"publish": "alert"}),
         "renewal_commands": Counted(commands, counts, {"put": "queue"}),
         "containment": FakeQueue(),
+        "operations": FakeQueue(),
+        "exports": FakeExports(),
         "dead_letters": FakeDeadLetters(),
         "audit": Counted(FakeAuditLog(), counts, audit),
         "sender": Counted(sender, counts, {"send": "c2d"}),

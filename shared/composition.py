@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.services.bulk import Bulk
     from shared.services.commands import Commands
     from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
     from shared.services.event_lag import EventPositions
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
     from shared.services.limiting import OperationLimit
     from shared.services.listing import Listing
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from shared.services.reconciling import Enrolled, FleetQuery, Reconciling
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
+    from shared.services.seen import SeenRows
     from shared.services.selection import Selection
     from shared.services.snapshots import Snapshots
     from shared.services.store import FleetStore
@@ -88,6 +91,7 @@ class Services(Struct, frozen=True, kw_only=True):
     deadlines: Deadlines
     commands: Commands
     containment: Containment
+    containment_watch: ContainmentWatch
     devices: Devices
     listing: Listing
     idempotency: Idempotency
@@ -186,7 +190,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.auditing import Auditing
     from shared.services.bulk import Bulk
     from shared.services.commands import Commands
-    from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
@@ -235,18 +239,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
     listing = Listing(table, store.partitions)
     leaves = LeafRows(table, settings.shards)
-    containment = Containment(
-        store,
-        outbox,
-        adapters.hub,
-        adapters.provisioning,
-        clock,
-        settings.containment_look_interval,
-        seen,
-        leaves,
-        adapters.registry,
-        purges=settings.containment_purge,
-    )
+    containment = _containment(settings, adapters, store, outbox, seen, leaves)
     selection = Selection(table, store)
     operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger, listing)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
@@ -258,6 +251,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         deadlines=deadlines,
         commands=Commands(store, CountedSender(adapters.sender), adapters.hub, policies, clock),
         containment=containment,
+        containment_watch=ContainmentWatch(seen),
         devices=Devices(store, deadlines, clock),
         listing=listing,
         idempotency=Idempotency(table, clock, operations.new_id),
@@ -283,6 +277,26 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         operations=operations,
         bulk=Bulk(table, selection, operations),
         inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
+    )
+
+
+def _containment(
+    settings: Settings, adapters: Adapters, store: FleetStore, outbox: Outbox, seen: SeenRows, leaves: LeafRows
+) -> Containment:
+    from shared.clock import SystemClock
+    from shared.services.containment import Containment
+
+    return Containment(
+        store,
+        outbox,
+        adapters.hub,
+        adapters.provisioning,
+        SystemClock(),
+        settings.containment_look_interval,
+        seen,
+        leaves,
+        adapters.registry,
+        purges=settings.containment_purge,
     )
 
 

@@ -83,6 +83,12 @@ CONTAINMENT_DURATION: Final = Metric(
     "From the request to shut a device out to the end of a step: hub, dps, disconnected",
     ("step",),
 )
+CONTAINMENT_IN_PROGRESS: Final = Metric(
+    "fleetcert.containment.in_progress", "gauge", "{device}", "Devices that are being shut out and were not seen gone"
+)
+CONTAINMENT_UNVERIFIED: Final = Metric(
+    "fleetcert.containment.unverified", "gauge", "{device}", "Devices whose block at DPS nobody has proven"
+)
 OPERATIONS_RUNNING: Final = Metric(
     "fleetcert.operations.running", "gauge", "{operation}", "Operations that have not been done with"
 )
@@ -114,6 +120,8 @@ METRICS: Final = (
     COMMANDS_REFUSED,
     COMMANDS_EXPIRED,
     CONTAINMENT_DURATION,
+    CONTAINMENT_IN_PROGRESS,
+    CONTAINMENT_UNVERIFIED,
     OPERATIONS_RUNNING,
     OPERATIONS_ENDED,
     DIGESTS,

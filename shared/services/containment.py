@@ -15,10 +15,11 @@ from shared.clock import Clock
 from shared.contracts import parse_instant
 from shared.domain import containing, releasing, revoking
 from shared.domain.changes import Reduction
-from shared.domain.containing import Plan, Sighting, Step, next_step
+from shared.domain.containing import Plan, Step, next_step
 from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
 from shared.domain.record import Actor, DeviceRecord, State
 from shared.domain.releasing import next_restoring
+from shared.domain.verifying import Sighting, reappeared
 from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
 from shared.services.blocking import Blocking
 from shared.services.conditions import Condition, whatever_stands
@@ -182,7 +183,7 @@ class Containment:
         now = self._clock.now()
         await self._store.update(
             [device_id],
-            lambda _, record: containing.reappeared(record, Sighting.CONNECTED, seen_at, now) if record else None,
+            lambda _, record: reappeared(record, Sighting.CONNECTED, seen_at, now) if record else None,
         )
 
     async def _wanted(

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from shared import telemetry
 from shared.clock import Clock
-from shared.domain import containing
+from shared.domain import containing, verifying
 from shared.domain.changes import Reduction
 from shared.domain.containing import Step, contained
 from shared.domain.presence import Seen
@@ -155,9 +155,9 @@ class ShuttingOut:
         seen = await self._last_seen.of(record.device_id) if self._last_seen else None
         gone_at = _gone_at(seen, record)
         if gone_at is not None and not contained(record).supersedes:
-            return await self._note(record, lambda r, now: containing.disconnected(r, gone_at, now))
+            return await self._note(record, lambda r, now: verifying.disconnected(r, gone_at, now))
         interval = self._look_interval
-        return await self._note(record, lambda r, now: containing.looked(r, connected, now, interval))
+        return await self._note(record, lambda r, now: verifying.looked(r, connected, now, interval))
 
     async def _note(self, record: DeviceRecord, progress: Noting) -> list[Stored]:
         now = self._clock.now()

@@ -31,6 +31,7 @@ from support.hub_clients import (
     onboarding_leaf,
     operational_credentials,
     owner_token,
+    register,
     signing_request,
 )
 from support.two_azures import local_azure_of_the_other_positions, services_of
@@ -110,7 +111,7 @@ class Site:
         self.report(tells=tells)
 
     def _register(self) -> None:
-        self.operational = operational_credentials(self.azure, self.device_id, self.folder, onboarding=self.onboarding)
+        self.operational = register(self.azure, self.device_id, self.onboarding, self.folder)
 
     def report(self, *, tells: bool = True) -> None:
         with PlainDevice(self.azure, self.device_id, self.operational) as device:

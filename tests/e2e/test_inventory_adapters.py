@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from support.fakes import NOON
 from support.hub_clients import operational_credentials
 
-from shared.adapters import dps_inventory, hub_query
+from shared.adapters import dps, hub_query
 from shared.adapters.dps import Enrollments
 from shared.adapters.dps_inventory import DpsInventory
 from shared.adapters.hub_query import HubQuery
@@ -96,7 +96,7 @@ async def test_a_listed_twin_says_what_a_twin_that_is_read_says(hub: HubQuery, r
 async def test_groups_and_registrations_are_listed_with_what_they_issue(
     azure: dict[str, Any], inventory: DpsInventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(dps_inventory, "PAGE", 1)
+    monkeypatch.setattr(dps, "PAGE", 1)
     ids = [f"registered-{uuid.uuid4().hex[:8]}" for _ in range(2)]
     for device_id in ids:
         operational_credentials(azure, device_id, tmp_path)

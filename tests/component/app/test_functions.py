@@ -42,6 +42,7 @@ TIMERS = {
     "watch_issuers": "ISSUERS",
     "watch_fleet_health": "HEALTH",
     "revive_operations": "HEALTH",
+    "watch_containments": "HEALTH",
     "take_snapshot": "SNAPSHOT",
     "follow_rotation": "ROTATION",
     "tell_strangers": "STRANGERS",
