@@ -65,7 +65,9 @@ def _of_ours(command: Command) -> str | None:
         if word not in below:
             return f"{path} has no {word}"
         found, path = below[word], f"{path} {word}"
-    unknown = command.options - (_told(path) if found.allow_extra_args else set(_options(found)))
+    unknown = command.options - (
+        _told(path) if found.context_settings.get("allow_extra_args") else set(_options(found))
+    )
     return f"{path} has no {', '.join(sorted(unknown))}" if unknown else None
 
 
