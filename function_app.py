@@ -10,6 +10,8 @@ from functions import (
     command_feedback,
     connection_events,
     containment,
+    dashboard,
+    dashboard_file,
     deadlines,
     device,
     device_history,
@@ -25,6 +27,7 @@ from functions import (
     history,
     hub_events,
     issuers,
+    me,
     openapi,
     operation,
     operations,
@@ -80,7 +83,10 @@ for module in (
     pause,
     resume,
     suppress,
+    me,
     health,
     openapi,
+    dashboard,
+    dashboard_file,
 ):
     app.register_functions(module.blueprint)

@@ -17,6 +17,7 @@ from shared.errors import FleetcertError, LimitReached, NotPossible, RevocationU
 from shared.schemas.access import Role
 from shared.schemas.answers import DeviceAnswer, DocumentAnswer, HealthAnswer, HistoryAnswer, PageAnswer
 from shared.schemas.bulk import BulkRequest, PreviewAnswer
+from shared.schemas.me import MeAnswer
 from shared.schemas.operations import CancelRequest, OperationAnswer, OperationPageAnswer
 from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
 from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
@@ -26,8 +27,11 @@ from shared.schemas.summary import SummaryAnswer
 
 DEVICE_ID: Final = "deviceId"
 OPERATION_ID: Final = "operationId"
+FILE: Final = "file"
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+HTML: Final = "text/html"
+ANY: Final = "*/*"
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
@@ -288,6 +292,15 @@ SUPPRESS_ALERTS: Final = Route(
     answers=(Answer(model=RulingAnswer, says="The suppression holds, on every instance within 30 seconds"),),
     problems=(NotPossible,),
 )
+WHO_AM_I: Final = Route(
+    name="who_am_i",
+    path="me",
+    summary="Who asks, with which roles, and what can be done here",
+    group="service",
+    query=NoQuery,
+    roles=tuple(Role),
+    answers=(Answer(model=MeAnswer, says="The caller"),),
+)
 HEALTH: Final = Route(
     name="health",
     path="health",
@@ -305,6 +318,25 @@ OPENAPI: Final = Route(
     query=NoQuery,
     roles=(),
     answers=(Answer(model=DocumentAnswer, says="An OpenAPI 3.1 document"),),
+)
+_STATIC_HEADERS: Final = {"ETag": "The file's version", "Content-Security-Policy": "What a browser may do with it"}
+DASHBOARD: Final = Route(
+    name="dashboard",
+    path="dashboard",
+    summary="The fleet for people who would rather look: a page that calls this API as whoever looks at it",
+    group="dashboard",
+    query=NoQuery,
+    roles=(),
+    answers=(Answer(model=str, says="The page", media_type=HTML, headers=_STATIC_HEADERS),),
+)
+DASHBOARD_FILE: Final = Route(
+    name="dashboard_file",
+    path="dashboard/{file}",
+    summary="What the page is made of: scripts, style sheets, its icon",
+    group="dashboard",
+    query=NoQuery,
+    roles=(),
+    answers=(Answer(model=str, says="The file", media_type=ANY, headers=_STATIC_HEADERS),),
 )
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
@@ -326,6 +358,9 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     PAUSE_FLEET,
     RESUME_FLEET,
     SUPPRESS_ALERTS,
+    WHO_AM_I,
     HEALTH,
     OPENAPI,
+    DASHBOARD,
+    DASHBOARD_FILE,
 )
