@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from functions import (
+    alert_schemas,
     audit,
     bulk_disable,
     bulk_renew,
@@ -26,8 +27,10 @@ from functions import (
     health,
     history,
     hub_events,
+    inventory,
     issuers,
     me,
+    nothing,
     openapi,
     operation,
     operations,
@@ -62,6 +65,7 @@ for module in (
     audit,
     history,
     reconcile,
+    inventory,
     renewal_commands,
     containment,
     operations_queue,
@@ -88,5 +92,7 @@ for module in (
     openapi,
     dashboard,
     dashboard_file,
+    alert_schemas,
+    nothing,
 ):
     app.register_functions(module.blueprint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functions.edge import Call, Reply
-from functions.replies import begun
+from functions.replies import begun, begun_before
 from shared.composition import app
 from shared.domain.selecting import Action
 from shared.schemas.bulk import BulkRequest, preview_answer, read_place
@@ -22,6 +22,8 @@ async def carried_out(call: Call[NoQuery, BulkRequest], action: Action) -> Reply
     if wanted.dry_run:
         place = read_place(wanted, app.settings.shards)
         return Reply(preview_answer(await services.bulk.preview(action, selector, _SHOWN, wanted.max_affected, place)))
-    await services.limit.admit(call.claim.id)
+    if (before := await begun_before(call)) is not None:
+        return before
+    await services.limit.admit()
     actor, reason = call.principal.actor, wanted.reason
     return begun(await services.bulk.start(action, selector, actor, reason, wanted.max_affected, call.claim.id))

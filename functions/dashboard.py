@@ -6,8 +6,9 @@ import azure.functions as func
 
 from functions.edge import Call, Reply, serves
 from functions.static_files import PAGE, static_reply
+from shared.schemas.pages import DASHBOARD
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import DASHBOARD, NoBody
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

@@ -6,8 +6,9 @@ import azure.functions as func
 
 from functions.edge import Call, Reply, serves
 from functions.static_files import static_reply
+from shared.schemas.pages import DASHBOARD_FILE
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import DASHBOARD_FILE, FILE, NoBody
+from shared.schemas.routing import FILE, NoBody
 
 blueprint = func.Blueprint()
 

@@ -8,7 +8,8 @@ from functions.edge import Call, Reply, serves
 from functions.replies import shown
 from shared.composition import app
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import SHOW_DEVICE, NoBody
+from shared.schemas.routes import SHOW_DEVICE
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

@@ -7,9 +7,10 @@ import azure.functions as func
 from functions.edge import Call, Reply, serves
 from shared.composition import app
 from shared.domain.keys import history_range
-from shared.schemas.answers import history_answer, read_cursor
+from shared.schemas.lists import history_answer, read_cursor
 from shared.schemas.queries import PageQuery
-from shared.schemas.routes import SHOW_HISTORY, NoBody
+from shared.schemas.routes import SHOW_HISTORY
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

@@ -6,9 +6,10 @@ import azure.functions as func
 
 from functions.edge import Call, Reply, serves
 from shared.composition import app
-from shared.schemas.answers import page_answer, read_cursor
+from shared.schemas.lists import page_answer, read_cursor
 from shared.schemas.queries import DeviceQuery
-from shared.schemas.routes import LIST_DEVICES, NoBody
+from shared.schemas.routes import LIST_DEVICES
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.edge import Call, Reply, serves
-from functions.replies import accepted, check_version
+from functions.replies import accepted, condition
 from shared.composition import app
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import DisableRequest
@@ -17,7 +17,8 @@ blueprint = func.Blueprint()
 @serves(blueprint, DISABLE_DEVICE)
 async def disable_device(call: Call[NoQuery, DisableRequest]) -> Reply:
     """Containment by hand."""
-    device_id, wanted = call.device_id, call.body
-    await check_version(call, device_id)
+    device_id, wanted, expected = call.device_id, call.body, condition(call)
+    actor = call.principal.actor
     containment = (await app.services()).containment
-    return accepted(await containment.disable(device_id, call.principal.actor, wanted.reason, wanted.onboarding_pem))
+    record = await containment.disable(device_id, actor, wanted.reason, wanted.onboarding_pem, condition=expected)
+    return accepted(record)

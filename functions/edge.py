@@ -21,7 +21,7 @@ from shared.schemas.access import NOBODY, Principal
 from shared.schemas.operations import operation_id
 from shared.schemas.problems import MEDIA_TYPE, MethodNotAllowed, headers_of, problem_of
 from shared.schemas.queries import read_query
-from shared.schemas.routes import DEVICE_ID, JSON, OPERATION_ID, Route
+from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, Route
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
     from shared.services.idempotency import Claim, Idempotency
@@ -102,6 +102,15 @@ async def respond[Q: Struct, B: Struct](
         reply = await handle(call) if route.body is None else await _once(call, route, handle)
     except Exception as error:  # the runtime would answer an empty 500, and the caller could not tell what it was
         reply = _refusal(error)
+    return _response(reply)
+
+
+def refused(error: Exception) -> func.HttpResponse:
+    """The problem that an error is."""
+    return _response(_refusal(error))
+
+
+def _response(reply: Reply) -> func.HttpResponse:
     headers = {**_UNKEPT, **reply.headers}
     return func.HttpResponse(reply.body, status_code=reply.status, headers=headers, mimetype=reply.media_type)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.edge import Call, Reply, serves
-from functions.replies import accepted, check_version
+from functions.replies import accepted, condition
 from shared.composition import app
+from shared.errors import NotPossible
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import EnableRequest
 from shared.schemas.routes import ENABLE_DEVICE
@@ -18,6 +19,11 @@ blueprint = func.Blueprint()
 async def enable_device(call: Call[NoQuery, EnableRequest]) -> Reply:
     """The way back in."""
     device_id = call.device_id
-    await check_version(call, device_id)
+    expected, actor = condition(call), call.principal.actor
     services = await app.services()
-    return accepted(await services.containment.enable(device_id, call.principal.actor, call.body.reason))
+    try:
+        return accepted(await services.containment.enable(device_id, actor, call.body.reason, expected))
+    except NotPossible:
+        if not call.claim.is_again:
+            raise
+        return accepted(await services.devices.show(device_id))  # the first time it was heard it was done

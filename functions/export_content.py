@@ -10,7 +10,8 @@ from functions.edge import Call, Reply, serves
 from shared.composition import app
 from shared.schemas.queries import NoQuery
 from shared.schemas.ranges import ByteRange
-from shared.schemas.routes import CSV, READ_EXPORT, NoBody
+from shared.schemas.routes import READ_EXPORT
+from shared.schemas.routing import CSV, NoBody
 
 blueprint = func.Blueprint()
 

@@ -7,7 +7,8 @@ import azure.functions as func
 from functions.edge import Call, Reply, serves
 from shared.composition import app
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import FLEET_SUMMARY, NoBody
+from shared.schemas.routes import FLEET_SUMMARY
+from shared.schemas.routing import NoBody
 from shared.schemas.summary import summary_answer
 
 blueprint = func.Blueprint()

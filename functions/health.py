@@ -8,7 +8,8 @@ from functions.edge import Call, Reply, serves
 from shared.composition import app
 from shared.schemas.answers import HealthAnswer
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import HEALTH, NoBody
+from shared.schemas.routes import HEALTH
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

@@ -8,7 +8,8 @@ from functions.edge import Call, Reply, serves
 from shared.composition import app
 from shared.schemas.me import me_answer
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import WHO_AM_I, NoBody
+from shared.schemas.routes import WHO_AM_I
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

@@ -6,7 +6,8 @@ import azure.functions as func
 
 from functions.edge import Call, Reply, serves
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import OPENAPI, NoBody
+from shared.schemas.routes import OPENAPI
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

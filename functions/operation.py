@@ -8,7 +8,8 @@ from functions.edge import Call, Reply, serves
 from shared.composition import app
 from shared.schemas.operations import operation_answer
 from shared.schemas.queries import NoQuery
-from shared.schemas.routes import SHOW_OPERATION, NoBody
+from shared.schemas.routes import SHOW_OPERATION
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

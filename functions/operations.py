@@ -8,7 +8,8 @@ from functions.edge import Call, Reply, serves
 from shared.composition import app
 from shared.schemas.operations import operation_page_answer, read_after
 from shared.schemas.queries import PageQuery
-from shared.schemas.routes import LIST_OPERATIONS, NoBody
+from shared.schemas.routes import LIST_OPERATIONS
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.edge import Call, Reply, serves
-from functions.replies import accepted, check_version
+from functions.replies import accepted, condition
 from shared.composition import app
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import RenewRequest
@@ -17,10 +17,7 @@ blueprint = func.Blueprint()
 @serves(blueprint, RENEW_DEVICE)
 async def renew_device(call: Call[NoQuery, RenewRequest]) -> Reply:
     """A renewal by hand."""
-    device_id, claim = call.device_id, call.claim
-    await check_version(call, device_id)
+    device_id, claim, expected = call.device_id, call.claim, condition(call)
+    actor, reason = call.principal.actor, call.body.reason
     devices = (await app.services()).devices
-    record = await devices.renew(
-        device_id, call.principal.actor, call.body.reason, asked_at=claim.at, is_again=claim.is_again
-    )
-    return accepted(record)
+    return accepted(await devices.renew(device_id, actor, reason, expected, asked_at=claim.at, is_again=claim.is_again))

@@ -11,9 +11,10 @@ from shared.composition import app
 from shared.domain.operations import Operation
 from shared.domain.record import DeviceRecord
 from shared.errors import NotFound, PreconditionFailed
-from shared.schemas.answers import device_answer
+from shared.schemas.devices import device_answer
 from shared.schemas.operations import operation_answer
-from shared.schemas.versions import admits, etag_of
+from shared.schemas.versions import ANY, etag_of, etags
+from shared.services.conditions import Condition, whatever_stands
 
 
 def shown(record: DeviceRecord) -> Reply:
@@ -35,19 +36,26 @@ def begun(operation: Operation) -> Reply:
     return Reply(operation_answer(operation), HTTPStatus.ACCEPTED, {"Location": location})
 
 
-async def check_version(call: Call[Any, Any], device_id: str) -> None:
-    """That the device is as the caller knows it, where the caller says so by `If-Match`.
-
-    A change that comes between this look and the work is not seen: containment wins that race in any case.
-    Raises: PreconditionFailed, Malformed, InfrastructureFault.
-    """
-    if_match = call.request.headers.get("if-match")
-    if if_match is None:
-        return
+async def begun_before(call: Call[Any, Any]) -> Reply | None:
+    """The operation that an earlier request with the key has begun, if it came so far. Raises: InfrastructureFault."""
+    if not call.claim.is_again:
+        return None
     services = await app.services()
     try:
-        device = device_answer(await services.devices.show(device_id))
+        return begun(await services.operations.show(call.claim.id))
     except NotFound:
-        device = None
-    if not admits(if_match, device):
-        raise PreconditionFailed(f"{device_id} has changed since it was read: read it again")
+        return None
+
+
+def condition(call: Call[Any, Any]) -> Condition:
+    """That the device is as the caller knows it, where the caller says so by `If-Match`. Raises: Malformed."""
+    if_match = call.request.headers.get("if-match")
+    if if_match is None:
+        return whatever_stands
+    wanted = etags(if_match)
+
+    def check(record: DeviceRecord | None) -> None:
+        if record is None or not (wanted is ANY or etag_of(device_answer(record)) in wanted):
+            raise PreconditionFailed("the device is not as it was known: read it again")
+
+    return check

@@ -5,7 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.edge import Call, Reply, serves
-from functions.replies import accepted, check_version
+from functions.replies import accepted, condition
 from shared.composition import app
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import RevokeRequest
@@ -18,6 +18,6 @@ blueprint = func.Blueprint()
 async def revoke_device(call: Call[NoQuery, RevokeRequest]) -> Reply:
     """Revocation, where an ADR namespace is configured."""
     device_id = call.device_id
-    await check_version(call, device_id)
+    expected, actor = condition(call), call.principal.actor
     services = await app.services()
-    return accepted(await services.containment.revoke(device_id, call.principal.actor, call.body.reason))
+    return accepted(await services.containment.revoke(device_id, actor, call.body.reason, expected))

@@ -25,5 +25,6 @@ async def suppress_alerts(call: Call[NoQuery, SuppressRequest]) -> Reply:
         until=in_utc(wanted.until),
         actor=call.principal.actor,
         reason=wanted.reason,
+        suppression_id=call.claim.id,
     )
     return Reply(ruling(suppression.until, suppression))

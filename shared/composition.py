@@ -17,6 +17,7 @@ from shared.settings import Settings, read_settings
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
+    from shared.adapters.adr import AdrNamespace
     from shared.adapters.arm import ArmCertificates
     from shared.adapters.principal import PlatformPrincipals
     from shared.domain.ca_watch import Source
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from shared.services.containment import Containment
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.event_lag import EventPositions
     from shared.services.exporting import ExportFiles, Exports
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from shared.services.histories import Histories
     from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
+    from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.ledger import Ledger
     from shared.services.limiting import OperationLimit
     from shared.services.listing import Listing
     from shared.services.operations import Operations
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
         Alerts,
         CommandSender,
         DeadLetters,
+        DeviceRegistry,
         Hub,
         Provisioning,
         Table,
@@ -51,9 +56,10 @@ if TYPE_CHECKING:
     )
     from shared.services.presence import Presence
     from shared.services.pruning import Pruning
-    from shared.services.reconciling import EnrollmentGroups, FleetQuery, Reconciling
+    from shared.services.reconciling import Enrolled, FleetQuery, Reconciling
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
+    from shared.services.selection import Selection
     from shared.services.snapshots import Snapshots
     from shared.services.store import FleetStore
     from shared.services.strangers import Strangers
@@ -102,6 +108,7 @@ class Services:
     reconciling: Reconciling
     operations: Operations
     bulk: Bulk
+    inventories: Inventories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +123,17 @@ class Adapters:
     exports: ExportFiles
     dead_letters: DeadLetters
     audit: AuditLog
+    inventories: InventoryBlobs
     sender: CommandSender
     hub: Hub
     provisioning: Provisioning
     feedback: FeedbackQueue
     fleet_query: FleetQuery
-    enrollment_groups: EnrollmentGroups
+    enrolled: Enrolled
+    registry: DeviceRegistry | None = None
     ca_certificates: Mapping[Source, CaCertificates] = field(default_factory=dict)
     backlogs: Sequence[Backlog] = ()
+    event_hubs: Sequence[EventPositions] = ()
     closers: tuple[Closer, ...] = ()
 
 
@@ -188,7 +198,9 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.histories import Histories
     from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
+    from shared.services.inventories import Inventories
     from shared.services.issuers import TrustedIssuers
+    from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
     from shared.services.limiting import OperationLimit
     from shared.services.listing import Listing
@@ -224,7 +236,21 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
     listing = Listing(table, store.partitions)
-    operations = _operations(settings, adapters, table, listing)
+    leaves = LeafRows(table, settings.shards)
+    containment = Containment(
+        store,
+        outbox,
+        adapters.hub,
+        adapters.provisioning,
+        clock,
+        settings.containment_look_interval,
+        seen,
+        leaves,
+        adapters.registry,
+        purges=settings.containment_purge,
+    )
+    selection = Selection(table, store)
+    operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger, listing)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
@@ -233,9 +259,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         watching=_watching(settings, adapters, store, table, alerts, suppressions),
         deadlines=deadlines,
         commands=Commands(store, CountedSender(adapters.sender), adapters.hub, policies, clock),
-        containment=Containment(
-            store, outbox, adapters.hub, adapters.provisioning, clock, settings.containment_look_interval, seen
-        ),
+        containment=containment,
         devices=Devices(store, deadlines, clock),
         listing=listing,
         idempotency=Idempotency(table, clock, operations.new_id),
@@ -259,23 +283,45 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         ),
         reconciling=_reconciling(settings, adapters, store, table, outbox, policies, issuers),
         operations=operations,
-        bulk=Bulk(table, Selection(table, store), operations),
+        bulk=Bulk(table, selection, operations),
+        inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
     )
 
 
-def _operations(settings: Settings, adapters: Adapters, table: Table, listing: Listing) -> Operations:
+def _operations(
+    settings: Settings,
+    adapters: Adapters,
+    table: Table,
+    store: FleetStore,
+    selection: Selection,
+    deadlines: Deadlines,
+    containment: Containment,
+    ledger: Ledger,
+    listing: Listing,
+) -> Operations:
     """Long work. A kind of operation is known by its handler."""
     from shared.clock import SystemClock
     from shared.domain.operations import OperationKind
+    from shared.services.bulk_actions import DisableMany, RenewMany
+    from shared.services.bulk_work import BulkHandler
     from shared.services.exporting import ExportWork
+    from shared.services.ledger import Ledger
     from shared.services.operation_rows import OperationRows
     from shared.services.operations import OperationHandler, Operations
+    from shared.services.pacing import disabling
+    from shared.services.targets import TargetRows
 
-    handlers: dict[OperationKind, OperationHandler] = {OperationKind.EXPORT: ExportWork(listing, adapters.exports)}
+    clock, targets = SystemClock(), TargetRows(table)
+    registry = Ledger(table, disabling(settings.registry_per_minute, settings.registry_share), "registry")
+    renewing = RenewMany(store, deadlines, ledger, clock)
+    disabling_many = DisableMany(store, containment, registry, clock)
+    handlers: dict[OperationKind, OperationHandler] = {
+        OperationKind.BULK_RENEW: BulkHandler(renewing, selection, targets),
+        OperationKind.BULK_DISABLE: BulkHandler(disabling_many, selection, targets),
+        OperationKind.EXPORT: ExportWork(listing, adapters.exports),
+    }
     rows = OperationRows(table)
-    return Operations(
-        rows, adapters.operations, handlers, SystemClock(), settings.operation_step, settings.history_retention
-    )
+    return Operations(rows, adapters.operations, handlers, clock, settings.operation_step, settings.history_retention)
 
 
 def _reconciling(
@@ -288,6 +334,7 @@ def _reconciling(
     issuers: TrustedIssuersNow,
 ) -> Reconciling:
     from shared.clock import SystemClock
+    from shared.services.leaf_rows import LeafRows
     from shared.services.pass_rows import PassRows
     from shared.services.reconciling import Pace, Reconciling
     from shared.services.repairing import Repairs
@@ -299,9 +346,10 @@ def _reconciling(
         settings.reconcile_queries_per_minute,
         settings.reconcile_share,
     )
-    repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers)
+    leaves = LeafRows(table, settings.shards)
+    repairs = Repairs(store, outbox, adapters.hub, adapters.provisioning, policies, clock, hub, issuers, leaves)
     rows = PassRows(table)
-    return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrollment_groups, pace, clock)
+    return Reconciling(store, rows, repairs, adapters.fleet_query, adapters.enrolled, pace, clock)
 
 
 def _watching(
@@ -323,7 +371,7 @@ def _watching(
     return Watching(
         issuers=IssuerWatch(table, adapters.ca_certificates, alerts, clock, levels),
         suppressions=suppressions,
-        health=HealthWatch(table, adapters.backlogs, alerts, suppressions, clock),
+        health=HealthWatch(table, adapters.backlogs, alerts, suppressions, clock, adapters.event_hubs),
         snapshots=Snapshots(
             store,
             table,
@@ -345,6 +393,7 @@ def build_adapters(settings: Settings) -> Adapters:
     from shared.adapters.dps_inventory import DpsInventory
     from shared.adapters.feedback import HubFeedback
     from shared.adapters.hub_query import HubQuery
+    from shared.domain.ca_watch import Source
 
     managed, client_id = settings.has_managed_identity, settings.client_id
     credential = async_credential(managed=managed, client_id=client_id)
@@ -355,8 +404,10 @@ def build_adapters(settings: Settings) -> Adapters:
     hub = HubQuery(settings.iothub_hostname, blocking)
     feedback = HubFeedback(settings.iothub_hostname, credential)
     authorities = _authorities(settings, credential)
+    event_hubs, close_event_hubs = _event_hubs(settings, credential)
     inventory = DpsInventory(settings.dps_service_hostname, credential)
     enrollments = Enrollments(inventory)
+    registry = _registry(settings, credential)
     return Adapters(
         table=storage.table,
         alerts=alerts,
@@ -366,17 +417,22 @@ def build_adapters(settings: Settings) -> Adapters:
         exports=storage.exports,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
+        inventories=storage.inventories,
         sender=sender,
         hub=hub,
         provisioning=enrollments,
         feedback=feedback,
         fleet_query=hub,
-        enrollment_groups=inventory,
-        ca_certificates=authorities,
+        enrolled=inventory,
+        registry=registry,
+        ca_certificates={**authorities, Source.GROUP: inventory},
         backlogs=storage.backlogs,
+        event_hubs=event_hubs,
         closers=(
             *storage.closers,
+            *close_event_hubs,
             *(listed.close for listed in authorities.values()),
+            *((registry.close,) if registry else ()),
             alerts.close,
             sender.close,
             hub.close,
@@ -385,6 +441,15 @@ def build_adapters(settings: Settings) -> Adapters:
             credential.close,
         ),
     )
+
+
+def _registry(settings: Settings, credential: AsyncTokenCredential) -> AdrNamespace | None:
+    if settings.adr_generation == "none" or settings.adr_namespace_id is None:
+        return None
+    from shared.adapters.adr import GENERATIONS, AdrNamespace
+
+    generation = GENERATIONS[settings.adr_generation]
+    return AdrNamespace(settings.arm_endpoint, settings.adr_namespace_id, generation, credential)
 
 
 def _authorities(settings: Settings, credential: AsyncTokenCredential) -> dict[Source, ArmCertificates]:
@@ -402,6 +467,32 @@ def _authorities(settings: Settings, credential: AsyncTokenCredential) -> dict[S
     }
 
 
+def _event_hubs(
+    settings: Settings, credential: AsyncTokenCredential
+) -> tuple[Sequence[EventPositions], tuple[Closer, ...]]:
+    """Those whose connection and whose host's checkpoints are known: all of them in a Functions app."""
+    from shared.adapters.event_positions import EventHubPlace, EventHubPositions, HostCheckpoints
+
+    if settings.host_storage:
+        checkpoints = HostCheckpoints.from_connection_string(settings.host_storage)
+    elif settings.host_blobs:
+        checkpoints = HostCheckpoints.from_endpoint(settings.host_blobs, credential)
+    else:
+        return (), ()
+    group = settings.events_consumer_group
+    given = (
+        (settings.iot_events, settings.iot_events_text, settings.iot_events_namespace),
+        (settings.dps_events, settings.dps_events_text, settings.dps_events_namespace),
+        (settings.connection_events, settings.connection_events_text, settings.connection_events_namespace),
+    )
+    places = [
+        EventHubPlace(name, group, text or namespace or "", is_namespace=not text)
+        for name, text, namespace in given
+        if text or namespace
+    ]
+    return [EventHubPositions(place, checkpoints, credential) for place in places], (checkpoints.close,)
+
+
 class _Storage:
     """The storage account's adapters, by connection string where there is one, else by identity."""
 
@@ -410,6 +501,7 @@ class _Storage:
         from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
         from shared.adapters.exports import BlobExports
+        from shared.adapters.inventories import BlobInventories
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
 
@@ -419,6 +511,7 @@ class _Storage:
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
             self.audit = AppendBlobs.from_connection_string(account, settings.audit)
             self.exports = BlobExports.from_connection_string(account, settings.exports)
+            self.inventories = BlobInventories.from_connection_string(account, settings.inventory)
             self.backlogs: list[BlobBacklog | PoisonBacklog] = [
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
                 *(PoisonBacklog.from_connection_string(account, queue) for queue in queues),
@@ -432,6 +525,7 @@ class _Storage:
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
             self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
             self.exports = BlobExports.from_endpoint(endpoints[1], settings.exports, credential)
+            self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
                 *(PoisonBacklog.from_endpoint(endpoints[2], queue, credential) for queue in queues),
@@ -444,6 +538,7 @@ class _Storage:
             self.dead_letters.close,
             self.audit.close,
             self.exports.close,
+            self.inventories.close,
             self.renewal_commands.close,
             self.containment.close,
             self.operations.close,

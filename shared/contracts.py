@@ -148,6 +148,15 @@ class RenewCertificate:
             raise ValueError(f"the command lacks or misshapes {problem}") from problem
 
 
+ALERT_SCHEMAS: Final = "urn:fleetcert:schema:alerts:1"
+"""The document that holds the schemas of all alerts. The number counts what would break a receiver."""
+
+
+def alert_schema(kind: str) -> str:
+    """The `dataschema` of alerts of a type: a stable name of their data's JSON schema."""
+    return f"urn:fleetcert:schema:{kind}:1"
+
+
 class AlertType:
     """The CloudEvents types that operators subscribe to."""
 

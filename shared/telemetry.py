@@ -42,6 +42,9 @@ RECORDING_LAG: Final = Metric(
     "Age of the oldest event of a batch when its processing began",
     ("hub",),
 )
+EVENTS_WAITING: Final = Metric(
+    "fleetcert.events.waiting", "gauge", "{event}", "Events behind the checkpoints of an event hub", ("hub",)
+)
 RECORDED_CHANGES: Final = Metric(
     "fleetcert.recorded.changes", "counter", "{change}", "Changes written to the history", ("kind",)
 )
@@ -83,6 +86,7 @@ SUPPRESSED_ALERTS: Final = Metric(
 METRICS: Final = (
     EVENTS_RECEIVED,
     RECORDING_LAG,
+    EVENTS_WAITING,
     RECORDED_CHANGES,
     DEAD_LETTERS,
     DEAD_LETTERS_WAITING,

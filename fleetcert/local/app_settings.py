@@ -17,7 +17,12 @@ QUEUES: Final[Mapping[str, str]] = {
     "CONTAINMENT": "containment",
     "OPERATIONS": "operations",
 }
-CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit", "EXPORTS": "exports"}
+CONTAINERS: Final[Mapping[str, str]] = {
+    "DEAD_LETTERS": "dead-letters",
+    "AUDIT": "audit",
+    "INVENTORY": "inventory",
+    "EXPORTS": "exports",
+}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 
 _FIXED: Final[Mapping[str, str]] = {
@@ -40,6 +45,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "AUDIT_SCHEDULE": "*/5 * * * * *",
     "PRUNE_SCHEDULE": "0 * * * * *",
     "RECONCILE_SCHEDULE": "*/2 * * * * *",
+    "INVENTORY_SCHEDULE": "*/2 * * * * *",
     "IOTHUB_RESOURCE_ID": names.HUB_RESOURCE_ID,
     "RENEWAL_WINDOW": "P7D",
     "RENEWAL_SHARE": "1/3",
@@ -47,6 +53,8 @@ _FIXED: Final[Mapping[str, str]] = {
     "CLOCK_SKEW": "PT5M",
     "C2D_SHARE": "0.5",
     "CONTAINMENT_LOOK_INTERVAL": "PT5S",  # five minutes in Azure, which outlast a demo's certificate
+    "ADR_GENERATION": "2",
+    "ADR_NAMESPACE_ID": names.ADR_NAMESPACE_ID,
     "SHARDS": "16",
     "FLEETCERT_TENANT_ID": TENANT_ID,
 }
@@ -73,6 +81,7 @@ def app_settings(
         "EVENTGRID_TOPIC_ENDPOINT": endpoints.event_grid,
         "POLICY_VALIDITY": f"PT{int(config.validity.total_seconds())}S",
         "C2D_PER_MINUTE": "100" if config.throttled else "1000",  # one unit of S1, or ten
+        "REGISTRY_PER_MINUTE": "100" if config.throttled else "1000",
         "RECONCILE_QUERIES_PER_MINUTE": "20" if config.throttled else "200",
     }
     return {name: environment.get(name, value) for name, value in settings.items()}

@@ -37,6 +37,8 @@ export class App {
 
   start() {
     patch(byId("who"), ...who(this.me));
+    byId("skip").onclick = (event) => this.skip(event);
+    foldsAway(byId("who"));
     byId("live").onclick = () => this.live.pause(!this.live.state.paused);
     window.addEventListener("hashchange", () => this.go());
     window.setInterval(tick, SECOND);
@@ -95,6 +97,15 @@ export class App {
     if (!isFirst) this.arrive();
   }
 
+  /**
+   * The address behind `#` is a place of ours, so that the link cannot lead by itself.
+   * @param {Event} event
+   */
+  skip(event) {
+    event.preventDefault();
+    this.main.focus();
+  }
+
   /** The reader goes on at the top of what is new. */
   arrive() {
     window.scrollTo(0, 0);
@@ -125,6 +136,20 @@ export class App {
     this.live.stop();
     patch(byId("banner"), signInNotice("Your session has ended", "What is shown here grows old until you sign in again."));
   }
+}
+
+/**
+ * Closes a menu when the reader goes elsewhere.
+ * @param {HTMLElement} menu a `details`
+ */
+function foldsAway(menu) {
+  const close = () => menu.removeAttribute("open");
+  document.addEventListener("click", (event) => menu.contains(/** @type {Node} */ (event.target)) || close());
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    close();
+    menu.querySelector("summary")?.focus();
+  });
 }
 
 /** @param {import("./models.js").MeAnswer} me */

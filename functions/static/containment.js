@@ -38,7 +38,7 @@ function step({ done, label, at, doubt }) {
   const tone = doubt ? "overdue" : done ? "valid" : "waiting";
   return h(
     "li",
-    { class: `step ${done ? "done" : "open"}` },
+    { class: `step tone-${tone}` },
     icon(tone),
     h("span", {}, label, !done && h("span", { class: "faint" }, " (not yet)")),
     at ? instant(at) : null,

@@ -83,10 +83,8 @@ export class DeviceView {
     this.showActions(device);
     patch(
       this.body,
-      certificatePanel(device),
-      ...containmentPanel(device),
-      ...commandPanel(device),
-      facts(device),
+      h("div", { class: "column" }, certificatePanel(device)),
+      h("div", { class: "column" }, ...containmentPanel(device), ...commandPanel(device), facts(device)),
     );
   }
 

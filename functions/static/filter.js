@@ -86,6 +86,11 @@ export class FilterForm {
     this.typing = window.setTimeout(() => this.apply(), where instanceof HTMLSelectElement ? 0 : TYPING);
   }
 
+  /** What was being typed when the reader left is not searched for any more. */
+  close() {
+    clearTimeout(this.typing);
+  }
+
   /** @param {Event} event */
   submit(event) {
     event.preventDefault();

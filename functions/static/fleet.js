@@ -170,6 +170,7 @@ export class FleetView {
   }
 
   close() {
+    this.form.close();
     this.expiry.close();
     this.renewals.close();
   }

@@ -69,15 +69,18 @@ function keyOf({ at, eventId }) {
   return `${at}/${eventId}`;
 }
 
-/** @param {Change[]} changes */
+/**
+ * A narrow window shows its rows one under the other; the roles say that it is a table all the same.
+ * @param {Change[]} changes
+ */
 function table(changes) {
-  const head = ["When", "What", "Who", "Why"].map((label) => h("th", { scope: "col" }, label));
+  const head = ["When", "What", "Who", "Why"].map((label) => h("th", { scope: "col", role: "columnheader" }, label));
   return h(
     "table",
-    { class: "history" },
+    { class: "history", role: "table" },
     h("caption", { class: "unseen" }, "Changes of the device, the newest first"),
-    h("thead", {}, h("tr", {}, ...head)),
-    h("tbody", {}, ...changes.map(row)),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
+    h("tbody", { role: "rowgroup" }, ...changes.map(row)),
   );
 }
 
@@ -86,10 +89,10 @@ function row(change) {
   const details = Object.entries(change.details).map(([name, value]) => h("li", {}, h("span", { class: "faint" }, `${words(name)}: `), value));
   return h(
     "tr",
-    { "data-key": keyOf(change), "data-kind": change.kind },
-    h("td", {}, instant(change.at)),
-    h("th", { scope: "row" }, words(change.kind), details.length > 0 && h("ul", { class: "details" }, ...details)),
-    h("td", {}, h("span", { title: change.actor.objectId || null }, change.actor.name)),
-    h("td", {}, change.reason || h("span", { class: "faint" }, "–")),
+    { "data-key": keyOf(change), "data-kind": change.kind, role: "row" },
+    h("td", { role: "cell" }, instant(change.at)),
+    h("th", { scope: "row", role: "rowheader" }, words(change.kind), details.length > 0 && h("ul", { class: "details" }, ...details)),
+    h("td", { role: "cell" }, h("span", { title: change.actor.objectId || null }, change.actor.name)),
+    h("td", { role: "cell" }, change.reason || h("span", { class: "faint" }, "–")),
   );
 }

@@ -44,7 +44,7 @@ export function trouble(what, error, again) {
 export function stale(error, again) {
   return h(
     "div",
-    { class: "notice failed slim", role: "alert", "data-problem": error.kind },
+    { class: "notice failed slim", role: "alert", "data-problem": error.kind, "data-key": "stale" },
     h("p", {}, `This is older: it cannot be brought up to date. ${told(error)}`),
     h("button", { type: "button", onclick: again }, "Try again"),
   );

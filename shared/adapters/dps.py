@@ -11,12 +11,11 @@ import secrets
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote
 
-from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy, UserAgentPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.adapters.faults import RequestRejected, fault_of_status, faults
+from shared.adapters.rest import rest_client
 from shared.domain.record import Before
 from shared.errors import Conflict, EnrollmentRefused
 from shared.services.ports import Credential, Enrollment
@@ -32,7 +31,6 @@ _MARK: Final = "fleetcert"
 
 type Document = dict[str, Any]
 type Attestation = Literal["x509", "symmetricKey"]
-type _Client = AsyncPipelineClient[HttpRequest, AsyncHttpResponse]
 
 
 class ServiceApi:
@@ -42,16 +40,7 @@ class ServiceApi:
     """
 
     def __init__(self, hostname: str, credential: AsyncTokenCredential) -> None:
-        self._client: _Client = AsyncPipelineClient(
-            f"https://{hostname}",
-            policies=[
-                UserAgentPolicy("fleetcert"),
-                AsyncRetryPolicy(
-                    retry_total=2, retry_on_status_codes=[500, 502, 504], respect_retry_after_header=False
-                ),
-                AsyncBearerTokenCredentialPolicy(credential, SCOPE),
-            ],
-        )
+        self._client = rest_client(f"https://{hostname}", credential, SCOPE)
 
     async def get(self, *path: str) -> Document | None:
         """The document, or None where there is none."""

@@ -1,19 +1,24 @@
-"""The enrollment groups of the Device Provisioning Service and what came in through them, in pages.
+"""The enrollments of the Device Provisioning Service and what came in through them, in pages.
 
-Azure docs: REST, DPS service: Enrollment Group - Query, Device Registration State - Query.
+Azure docs: REST, DPS service: Enrollment Group - Query, Device Registration State - Query, Individual Enrollment -
+Query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from shared.adapters.dps import SERVICE, ServiceApi
 from shared.adapters.faults import fault_of_status
+from shared.contracts import normal_thumbprint, parse_instant
+from shared.domain.ca_watch import DescribedCertificate
 from shared.domain.inventory import EnrollmentGroup, Registration
 from shared.services.reconciling import ContinuationExpired
 
 ALL_GROUPS: Final = {"query": "SELECT * FROM enrollmentGroups"}
+ALL_INDIVIDUALS: Final = {"query": "SELECT * FROM enrollments"}
 ALL_REGISTRATIONS: Final = {"query": "*"}
 PAGE: Final = 1000
 """Asked for; the service may give fewer on a page."""
@@ -24,19 +29,31 @@ class DpsInventory(ServiceApi):
 
     async def list(self) -> Sequence[EnrollmentGroup]:
         """All enrollment groups."""
-        groups: list[EnrollmentGroup] = []
-        continuation: str | None = None
-        while True:
-            documents, continuation = await self._page(("enrollmentGroups", "query"), ALL_GROUPS, continuation)
-            groups += [_group(document) for document in documents]
-            if continuation is None:
-                return groups
+        return [_group(document) async for document in self._groups()]
+
+    async def listed(self) -> Sequence[DescribedCertificate]:
+        """The signing certificates of all enrollment groups, as DPS describes them."""
+        return [c async for document in self._groups() for c in _signing_certificates(document)]
 
     async def registrations(self, group: str, continuation: str | None) -> tuple[Sequence[Registration], str | None]:
         """A page of the devices that are assigned through the group. Raises: ContinuationExpired."""
         path = ("registrations", group, "query")
         documents, rest = await self._page(path, ALL_REGISTRATIONS, continuation)
         return list(_registrations(documents)), rest
+
+    async def individuals(self, continuation: str | None) -> tuple[Sequence[Registration], str | None]:
+        """A page of the devices that are assigned through an enrollment of their own. Raises: ContinuationExpired."""
+        documents, rest = await self._page(("enrollments", "query"), ALL_INDIVIDUALS, continuation)
+        return [r for document in documents for r in _individual(document)], rest
+
+    async def _groups(self) -> AsyncIterator[dict[str, Any]]:
+        continuation: str | None = None
+        while True:
+            documents, continuation = await self._page(("enrollmentGroups", "query"), ALL_GROUPS, continuation)
+            for document in documents:
+                yield document
+            if continuation is None:
+                return
 
     async def _page(
         self, path: tuple[str, ...], query: dict[str, Any], continuation: str | None
@@ -50,6 +67,21 @@ class DpsInventory(ServiceApi):
         return response.json(), response.headers.get("x-ms-continuation") or None
 
 
+def _signing_certificates(document: dict[str, Any]) -> Iterator[DescribedCertificate]:
+    """Those that a group was given itself; one that refers to uploaded CA certificates has none of its own."""
+    signing = (document["attestation"].get("x509") or {}).get("signingCertificates") or {}
+    for place in ("primary", "secondary"):
+        info = (signing.get(place) or {}).get("info")
+        if info:
+            yield DescribedCertificate(
+                name=f"{document['enrollmentGroupId']}/{place}",
+                thumbprint=normal_thumbprint(info["sha256Thumbprint"]),
+                subject=info["subjectName"],
+                not_before=parse_instant(info["notBeforeUtc"]),
+                not_after=parse_instant(info["notAfterUtc"]),
+            )
+
+
 def _group(document: dict[str, Any]) -> EnrollmentGroup:
     return EnrollmentGroup(
         id=document["enrollmentGroupId"],
@@ -57,6 +89,13 @@ def _group(document: dict[str, Any]) -> EnrollmentGroup:
         credential_policy=document.get("credentialPolicyName") or None,
         enabled=document.get("provisioningStatus") != "disabled",
     )
+
+
+def _individual(document: dict[str, Any]) -> Iterator[Registration]:
+    """A disabled enrollment is passed over: it may be the block of a device that is registered through a group."""
+    if document.get("provisioningStatus") != "disabled":
+        for registration in _registrations([document.get("registrationState") or {}]):
+            yield replace(registration, credential_policy=document.get("credentialPolicyName") or None)
 
 
 def _registrations(documents: Sequence[dict[str, Any]]) -> Iterator[Registration]:

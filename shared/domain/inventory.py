@@ -20,6 +20,15 @@ from shared.domain.record import DISPATCH_PATIENCE, Containment, DeviceRecord, S
 SILENCE: Final = timedelta(hours=1)
 """How long a device that was found without a certificate may be silent before its twin is read again."""
 
+_COUNTERS: Final = (
+    "version",
+    "twin_version",
+    "twin_updated_at",
+    "updated_at",
+    "certificate_heard",
+    "onboarding_heard",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentGroup:
@@ -33,11 +42,16 @@ class EnrollmentGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A device that came in through an enrollment group. hub: the name of the hub that it was assigned to."""
+    """A device that DPS has assigned. hub: the name of the hub that it was assigned to.
+
+    group: None for an individual enrollment. credential_policy: by which it is issued certificates (None: by none).
+    """
 
     registration_id: str
     device_id: str
     hub: str
+    group: str | None = None
+    credential_policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +108,14 @@ def repair(before: DeviceRecord, reduction: Reduction | None, source: Source) ->
     if reduction is None or reduction.history:
         return reduction
     after = reduction.record
-    counters = {name: getattr(before, name) for name in ("version", "twin_version", "twin_updated_at", "updated_at")}
+    counters = {name: getattr(before, name) for name in _COUNTERS}
     if replace(after, **counters) == before:
         return None
     details = {"tags.before": _tags(before), "tags": _tags(after)} if after.tags != before.tags else {}
     return Reduction(after, (source.entry(after.device_id, reasons.HISTORY_RECONCILED, **details),))
 
 
-def enrolled(
-    record: DeviceRecord, registration: Registration, group: EnrollmentGroup, source: Source
-) -> Reduction | None:
+def enrolled(record: DeviceRecord, registration: Registration, source: Source) -> Reduction | None:
     """The record with what DPS knows of its registration; None where nothing differs.
 
     Another registration id asks for a look at the twin: the certificate's subject is measured by it.
@@ -115,12 +127,12 @@ def enrolled(
     changed = replace(
         record,
         registration_id=registration_id,
-        enrollment_group=group.id,
-        issues_certificates=group.credential_policy is not None,
+        enrollment_group=registration.group,
+        issues_certificates=registration.credential_policy is not None,
     )
     if changed == record:
         return None
-    details = {"registrationId": registration_id, "enrollmentGroup": group.id}
+    details = {"registrationId": registration_id, "enrollmentGroup": registration.group or ""}
     before = {"before.registrationId": record.registration_id, "before.enrollmentGroup": record.enrollment_group or ""}
     entry = source.entry(record.device_id, reasons.HISTORY_RECONCILED, **details, **before)
     looks = not same_id and record.containment is None

@@ -151,6 +151,11 @@ def registration_key(registration_id: str) -> str:
     return f"reg!{escape(registration_id.casefold())}"
 
 
+def leaf_key(registration_id: str) -> str:
+    """The row of an onboarding leaf that an inventory holds; registration ids ignore case."""
+    return f"leaf!{escape(registration_id.casefold())}"
+
+
 def contained_key(device_id: str) -> str:
     """The row that says that a device is being shut out, so that connection events need not read its record."""
     return f"{CONTAINED}{escape(device_id)}"

@@ -20,7 +20,7 @@ def watch_onboarding(record: DeviceRecord, now: datetime, levels: Levels = ONBOA
 
     Of several levels that have passed only the last is told: a service that was down does not catch up aloud.
     """
-    credential = record.onboarding
+    credential = record.onboarding_credential
     if credential is None or credential.valid_until is None or record.state in (State.RETIRED, State.DISABLED):
         return Escalation()
     prefix = _prefix(credential)

@@ -33,6 +33,7 @@ class Phase(StrEnum):
     TWINS = "twins"
     GROUPS = "groups"
     REGISTRATIONS = "registrations"
+    INDIVIDUALS = "individuals"
     ABSENT = "absent"
     CLEARING = "clearing"
     DONE = "done"
@@ -78,7 +79,7 @@ class Pass:
         match self.phase:
             case Phase.TWINS:
                 return self.listed, max(self.listed, self.expected)
-            case Phase.REGISTRATIONS:
+            case Phase.REGISTRATIONS | Phase.INDIVIDUALS:
                 return self.registrations, max(self.registrations, self.listed)
             case Phase.ABSENT:
                 return self.shard, self.shards

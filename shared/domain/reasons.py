@@ -69,6 +69,7 @@ HISTORY_FOUND: Final = "foundInHub"
 HISTORY_RECONCILED: Final = "reconciled"
 HISTORY_REENABLED: Final = "reenabledElsewhere"
 HISTORY_UNCONFIRMED: Final = "issuanceUnconfirmed"
+HISTORY_ONBOARDING_IMPORTED: Final = "onboardingImported"
 HISTORY_EVALUATION_FAILED: Final = "evaluationFailed"
 
 # what became of a command that was sent, as IoT Hub's feedback tells

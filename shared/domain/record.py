@@ -92,6 +92,14 @@ class OnboardingCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Which report a part of the record comes from: the reported `$version`, and the service's own time of it."""
+
+    version: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """The one renewal command that is on its way for the present certificate.
 
@@ -108,11 +116,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalRequest:
-    """An operator asked for a renewal before its time."""
+    """An operator asked for a renewal before its time. operation_id: of the bulk operation that it is a part of."""
 
     actor: Actor
     reason: str
     requested_at: datetime
+    operation_id: str = ""
 
 
 class BlockState(StrEnum):
@@ -261,13 +270,15 @@ class Revocation:
 class DeviceRecord:
     """A device.
 
-    incarnation: counts the lives of the device id; version: the reported `$version` that the record knows, in this
-    incarnation; twin_updated_at: the service's own time of that version; twin_version: the whole twin's, by which
-    changes of tags are ordered. issues_certificates: whether its enrollment carries a
-    credential policy (None: not known). alerted: levels
-    already told for this certificate. pending: alerts that Event Grid has not taken yet; dispatch_by: when the outbox
-    is sent again unless it was confirmed. look_at: when the twin shall be read. next_deadline: when the device must
-    be decided on.
+    incarnation: counts the lives of the device id; incarnation_since: the last creation or deletion heard from its
+    hub; deletions: the last from each other hub, since a device that moves is deleted where it was; version: the
+    reported `$version` that the record knows, in this incarnation; twin_updated_at: the service's own time of that
+    version; twin_version: the whole twin's, by which changes of tags are ordered. certificate_heard, onboarding_heard:
+    the reports that these come from, since a patch may speak of one of them alone. registrations: the newest that no
+    report has answered. inventoried: the onboarding leaf that an inventory gives the device. issues_certificates:
+    whether its enrollment carries a credential policy (None: not known). alerted: levels already told for this
+    certificate. pending: alerts that Event Grid has not taken yet; dispatch_by: when the outbox is sent again unless
+    it was confirmed. look_at: when the twin shall be read. next_deadline: when the device must be decided on.
     """
 
     device_id: str
@@ -279,6 +290,7 @@ class DeviceRecord:
     reason: str = ""
     incarnation: int = 1
     incarnation_since: datetime | None = None
+    deletions: Mapping[str, datetime] = field(default_factory=dict)
     version: int = 0
     twin_updated_at: datetime | None = None
     twin_version: int = 0
@@ -286,8 +298,12 @@ class DeviceRecord:
     issues_certificates: bool | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     certificate: Certificate | None = None
+    certificate_heard: Heard | None = None
     onboarding: OnboardingCredential | None = None
+    onboarding_heard: Heard | None = None
+    inventoried: OnboardingCredential | None = None
     registration_seen_at: datetime | None = None
+    registrations: tuple[datetime, ...] = ()
     look_at: datetime | None = None
     command: Command | None = None
     attempts: int = 0
@@ -305,6 +321,14 @@ class DeviceRecord:
         """Whether the queue `containment` has something to do for the device."""
         containment, revocation = self.containment, self.revocation
         return (containment is not None and containment.has_work) or (revocation is not None and revocation.has_work)
+
+    @property
+    def onboarding_credential(self) -> OnboardingCredential | None:
+        """What the device shows to DPS: as it reports itself, else as an inventory has it."""
+        reported, known = self.onboarding, self.inventoried
+        if reported is None or known is None or reported.valid_until is not None:
+            return reported or known
+        return known if reported.thumbprint in (None, known.thumbprint) else reported
 
     @property
     def due_at(self) -> datetime | None:

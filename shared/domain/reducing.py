@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.domain.changes import Policies, Reduction
@@ -11,7 +11,6 @@ from shared.domain.escalating import escalate
 from shared.domain.events import (
     DeviceRegistered,
     DomainEvent,
-    HeardEvent,
     IdentityCreated,
     IdentityDeleted,
     RegistrationFailed,
@@ -20,8 +19,9 @@ from shared.domain.events import (
     TwinUnclear,
 )
 from shared.domain.identities import identity_created, identity_deleted
+from shared.domain.policy import RenewalPolicy
 from shared.domain.record import DeviceRecord, State
-from shared.domain.registering import registered, registration_failed
+from shared.domain.registering import inferred, registered, registration_failed, unanswered
 from shared.domain.reporting import twin_reported
 from shared.domain.tagging import tags_changed
 
@@ -35,7 +35,10 @@ def reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies) 
     Raises: BadEvent where the event's content cannot be believed at all.
     """
     reduction = _reduce(record, event, policies)
-    return reduction and replace(reduction, record=_with_a_deadline(reduction.record, event, policies))
+    if reduction is None:
+        return None
+    settled = inferred(unanswered(reduction.record), policies)
+    return replace(reduction, record=with_a_deadline(settled, event.enqueued_at, policies.renewal))
 
 
 def _reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies) -> Reduction | None:
@@ -49,14 +52,14 @@ def _reduce(record: DeviceRecord | None, event: DomainEvent, policies: Policies)
         case IdentityDeleted():
             return identity_deleted(record, event)
         case DeviceRegistered():
-            return registered(record, event, policies)
+            return registered(record, event)
         case RegistrationFailed():
             return registration_failed(record, event)
         case TwinUnclear():
             raise TypeError(f"{event!r} must be resolved by reading the twin before it is reduced")
 
 
-def _with_a_deadline(record: DeviceRecord, event: HeardEvent, policies: Policies) -> DeviceRecord:
+def with_a_deadline(record: DeviceRecord, at: datetime, policy: RenewalPolicy) -> DeviceRecord:
     """A record without a deadline would never be looked at again: only the retired and the contained may rest.
 
     No deadline lies beyond the next thing that operators must be told; what they must be told now is decided on now.
@@ -65,7 +68,7 @@ def _with_a_deadline(record: DeviceRecord, event: HeardEvent, policies: Policies
     if rests:
         return record
     patience = timedelta() if record.containment is not None else UNKNOWN_PATIENCE
-    deadline = record.next_deadline or event.enqueued_at + patience
-    escalation = escalate(record, event.enqueued_at, policies.renewal)
-    tell_at = event.enqueued_at if escalation.alerts else escalation.next_instant
+    deadline = record.next_deadline or at + patience
+    escalation = escalate(record, at, policy)
+    tell_at = at if escalation.alerts else escalation.next_instant
     return replace(record, next_deadline=min(deadline, tell_at) if tell_at else deadline)

@@ -17,30 +17,42 @@ from shared.domain.changes import Policies, Reduction, describe, entry_of, known
 from shared.domain.events import Claim, HeardEvent, TwinReported
 from shared.domain.history import HistoryEntry
 from shared.domain.onboarding_watch import levels_that_outlive_a_certificate
-from shared.domain.record import Certificate, DeviceRecord, Evidence, OnboardingCredential, State
+from shared.domain.record import Certificate, DeviceRecord, Evidence, Heard, OnboardingCredential, State
 
 
 def twin_reported(record: DeviceRecord | None, event: TwinReported, policies: Policies) -> Reduction | None:
-    """The record after a twin was reported or read. Raises: BadEvent where the claim cannot be believed at all."""
+    """The record after a twin was reported or read. Raises: BadEvent where the claim cannot be believed at all.
+
+    A report that comes late still tells of what no later one has spoken of.
+    """
     if record is None:
         record = new_record(event, event.hub)
     current = _in_its_incarnation(record, event)
     if current is None:
         return None
-    current = replace(
-        current,
-        version=event.version,
-        twin_updated_at=event.updated_at,
-        updated_at=max(current.updated_at, event.enqueued_at),
-        look_at=_look_still_wanted(current, event),
-        onboarding=_onboarding(current, event),
-    )
+    is_late = event.version < current.version
+    if not is_late:
+        current = replace(
+            current,
+            version=event.version,
+            twin_updated_at=event.updated_at,
+            updated_at=max(current.updated_at, event.enqueued_at),
+            look_at=_look_still_wanted(current, event),
+        )
+    current = _with_onboarding(current, event)
+    reduction = _with_certificate(current, event, policies)
+    return None if is_late and reduction.record == record else reduction
+
+
+def _with_certificate(record: DeviceRecord, event: TwinReported, policies: Policies) -> Reduction:
     if event.certificate is not None:
-        return _certificate_reported(current, event, event.certificate, policies)
-    if event.removed and current.certificate is not None and current.certificate.evidence is not Evidence.INFERRED:
+        return _certificate_reported(record, event, event.certificate, policies)
+    certificate = record.certificate
+    is_removed = event.removed and certificate is not None and certificate.evidence is not Evidence.INFERRED
+    if is_removed and event.version >= record.version:
         # The known certificate and its deadline stay: a device must not talk itself out of renewal.
-        return Reduction(current, (entry_of(event, reasons.HISTORY_REMOVED),))
-    return Reduction(current)
+        return Reduction(record, (entry_of(event, reasons.HISTORY_REMOVED),))
+    return Reduction(record)
 
 
 def _look_still_wanted(record: DeviceRecord, event: TwinReported) -> datetime | None:
@@ -51,38 +63,55 @@ def _look_still_wanted(record: DeviceRecord, event: TwinReported) -> datetime | 
 
 def _in_its_incarnation(record: DeviceRecord, event: TwinReported) -> DeviceRecord | None:
     """The record in the life that the event belongs to, or None where the event is old news."""
-    known_at = known_until(record, event.hub)
-    if known_at is not None and event.updated_at < known_at:
-        return None
-    if record.hub in ("", event.hub) and record.state is not State.RETIRED and event.version > record.version:
+    is_alive_there = record.hub in ("", event.hub) and record.state is not State.RETIRED
+    if is_alive_there and _is_of_this_life(record, event):
         return replace(record, hub=event.hub)
-    if event.updated_at == known_at:
+    known_at = known_until(record, event.hub)
+    if known_at is not None and event.updated_at <= known_at:
         return None
     return next_life(record, event.hub)
 
 
-def _onboarding(record: DeviceRecord, event: TwinReported) -> OnboardingCredential | None:
+def _is_of_this_life(record: DeviceRecord, event: TwinReported) -> bool:
+    """Whether versions and the service's times rise together; where they do not, one of them is of another life."""
+    if record.incarnation_since is not None and event.updated_at < record.incarnation_since:
+        return False
+    if record.twin_updated_at is None or event.updated_at == record.twin_updated_at:
+        return event.version > record.version
+    return (event.version > record.version) == (event.updated_at > record.twin_updated_at) and (
+        event.version != record.version
+    )
+
+
+def _with_onboarding(record: DeviceRecord, event: TwinReported) -> DeviceRecord:
     claim = event.onboarding
-    if claim is None:
-        return record.onboarding
-    return OnboardingCredential(thumbprint=claim.thumbprint, valid_until=claim.valid_until, pem=claim.pem)
+    if claim is None or (record.onboarding_heard is not None and event.version < record.onboarding_heard.version):
+        return record
+    return replace(
+        record,
+        onboarding=OnboardingCredential(thumbprint=claim.thumbprint, valid_until=claim.valid_until, pem=claim.pem),
+        onboarding_heard=Heard(version=event.version, at=event.updated_at),
+    )
 
 
-def _certificate_reported(
-    record: DeviceRecord, event: TwinReported, claim: Claim, policies: Policies
-) -> Reduction | None:
+def _certificate_reported(record: DeviceRecord, event: TwinReported, claim: Claim, policies: Policies) -> Reduction:
     belief = believe(claim, record.registration_id, event.enqueued_at, policies.belief)
     known = record.certificate
     if known is not None and known.identity == belief.certificate.identity:
         return _same_certificate(record, event, known, belief, policies)
-    if known is not None and not _is_newer(belief.certificate, known):
+    if known is not None and not _is_newer(belief.certificate, record, event):
         # A certificate that began before the known one renews nothing.
-        return _with_mismatch(Reduction(record), event, "an older certificate was reported")
+        mismatch = "an older certificate was reported" if event.version >= record.version else None
+        return _with_mismatch(Reduction(record), event, mismatch)
     return _new_certificate(record, event, known, belief, policies)
 
 
-def _is_newer(heard: Certificate, known: Certificate) -> bool:
-    return known.evidence is Evidence.INFERRED or heard.valid_from >= known.valid_from
+def _is_newer(heard: Certificate, record: DeviceRecord, event: TwinReported) -> bool:
+    """Which certificate began later decides, and of equals the report, in whatever order they are heard."""
+    known, known_by = record.certificate, record.certificate_heard
+    if known is None or known.evidence is Evidence.INFERRED or known_by is None:
+        return known is None or known.evidence is Evidence.INFERRED or heard.valid_from >= known.valid_from
+    return (heard.valid_from, event.version) >= (known.valid_from, known_by.version)
 
 
 def _same_certificate(
@@ -90,6 +119,7 @@ def _same_certificate(
 ) -> Reduction:
     merged = merge(known, belief.certificate)
     mismatch = belief.mismatch or merged.mismatch
+    record = replace(record, certificate_heard=_newest(record.certificate_heard, event))
     if merged.certificate == known and mismatch is None:
         return Reduction(record)
     changed = replace(record, certificate=merged.certificate)
@@ -97,6 +127,12 @@ def _same_certificate(
         changed = replace(changed, next_deadline=policies.renewal.due_at(merged.certificate, record.device_id))
     reduction = Reduction(changed, (_certificate_entry(event, reasons.HISTORY_CONFIRMED, merged.certificate, known),))
     return _with_mismatch(reduction, event, mismatch)
+
+
+def _newest(known: Heard | None, event: TwinReported) -> Heard:
+    if known is not None and known.version >= event.version:
+        return known
+    return Heard(version=event.version, at=event.updated_at)
 
 
 def _new_certificate(
@@ -107,10 +143,11 @@ def _new_certificate(
     changed = replace(
         record,
         certificate=certificate,
+        certificate_heard=_newest(None, event),
         command=None,
         attempts=0,
         renewal_request=None,
-        alerted=levels_that_outlive_a_certificate(record.alerted, record.onboarding),
+        alerted=levels_that_outlive_a_certificate(record.alerted, record.onboarding_credential),
     )
     if record.containment is None:
         changed = replace(

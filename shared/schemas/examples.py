@@ -10,14 +10,14 @@ from msgspec import Struct
 
 from shared.domain.operations import OperationKind, OperationState
 from shared.domain.record import BlockState, Evidence, State
-from shared.schemas import answers, bulk, me, operations, queries, requests, rulings, summary
+from shared.schemas import answers, bulk, devices, lists, me, operations, queries, requests, rulings, summary
 from shared.schemas.access import Role
 
 _THUMBPRINT: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _ISSUER: Final = "CN=policy-30d,O=contoso"
 _PEM: Final = "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----\n"
 
-_CERTIFICATE: Final = answers.CertificateAnswer(
+_CERTIFICATE: Final = devices.CertificateAnswer(
     valid_from="2026-11-01T08:00:00Z",
     valid_until="2026-12-01T08:00:00Z",
     evidence=Evidence.VERIFIED,
@@ -27,7 +27,7 @@ _CERTIFICATE: Final = answers.CertificateAnswer(
     issuer=_ISSUER,
     key_algorithm="EC-P-384",
 )
-_DEVICE: Final = answers.DeviceAnswer(
+_DEVICE: Final = devices.DeviceAnswer(
     device_id="pump-0042",
     registration_id="pump-0042",
     hub="contoso-hub",
@@ -36,24 +36,39 @@ _DEVICE: Final = answers.DeviceAnswer(
     enrollment_group="pumps",
     tags={"site": "bern"},
     certificate=_CERTIFICATE,
-    onboarding=answers.OnboardingAnswer(_THUMBPRINT, "2029-01-01T00:00:00Z"),
+    onboarding=devices.OnboardingAnswer(_THUMBPRINT, "2029-01-01T00:00:00Z"),
     command=None,
-    containment=answers.ContainmentAnswer(
+    containment=devices.ContainmentAnswer(
         requested_by="ann@contoso.example",
         requested_at="2026-11-23T10:15:00Z",
         reason="stolen",
+        operation_id=None,
+        begun_at=None,
         hub_disabled_at="2026-11-23T10:15:01Z",
         block=BlockState.BLOCKED,
+        blocked_at="2026-11-23T10:15:02Z",
+        purged_at=None,
+        registry_disabled_at=None,
         disconnected_at=None,
         refused_at=None,
+        passed_at=None,
         is_verified=False,
+        release=None,
+    ),
+    revocation=devices.RevocationAnswer(
+        requested_by="ann@contoso.example",
+        requested_at="2026-11-23T10:16:00Z",
+        reason="its keys may have leaked",
+        revoked_at="2026-11-23T10:16:04Z",
+        finished_at="2026-11-23T10:16:04Z",
+        failure=None,
     ),
     attempts=0,
     first_seen="2026-03-01T08:00:00Z",
     updated_at="2026-11-23T10:15:02Z",
     next_deadline="2026-11-23T10:20:02Z",
 )
-_LINE: Final = answers.DeviceLineAnswer(
+_LINE: Final = lists.DeviceLineAnswer(
     device_id="pump-0042",
     state=State.DUE,
     reason="OverBudget",
@@ -69,7 +84,7 @@ _LINE: Final = answers.DeviceLineAnswer(
 _ACTOR: Final = answers.ActorAnswer(
     "ann@contoso.example", "0b8f6a8e-5c5b-4f4e-9a57-1f6f7b2e9a11", "f3c1b0de-7a0c-4d55-8d4f-2c8a5e6d7b90"
 )
-_CHANGE: Final = answers.ChangeAnswer(
+_CHANGE: Final = lists.ChangeAnswer(
     at="2026-11-23T10:15:00Z",
     kind="disableRequested",
     actor=_ACTOR,
@@ -113,13 +128,14 @@ TEXTS: Final = {
 
 _EXAMPLES: Final[tuple[Struct, ...]] = (
     _DEVICE,
-    answers.PageAnswer([_LINE], "ZXhwaXJlcyEyMDI2MTIwMVQwODAwMDAhcHVtcC0wMDQy", partial=False),
-    answers.HistoryAnswer("pump-0042", [_CHANGE], None),
+    lists.PageAnswer([_LINE], "ZXhwaXJlcyEyMDI2MTIwMVQwODAwMDAhcHVtcC0wMDQy", partial=False),
+    lists.HistoryAnswer("pump-0042", [_CHANGE], None),
     me.MeAnswer(
         "ann@contoso.example", "0b8f6a8e-5c5b-4f4e-9a57-1f6f7b2e9a11", "", (Role.READ, Role.RENEW), revocation=False
     ),
     answers.HealthAnswer(),
     answers.DocumentAnswer("3.1.0", {"title": "fleetcert", "version": "1"}, {}),
+    answers.SchemasAnswer("https://json-schema.org/draft/2020-12/schema", "urn:fleetcert:schema:alerts:1", {}),
     summary.SummaryAnswer(_SNAPSHOT, [summary.DueAnswer("pump-0042", "2026-11-23T18:00:00Z")], more_due=False),
     requests.RenewRequest("its key may have leaked"),
     requests.DisableRequest("stolen", _PEM),

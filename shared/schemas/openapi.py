@@ -5,6 +5,7 @@ It is made at its first request and kept: a cold start need not wait for it.
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from shared.contracts import alert_schema
 from shared.errors import (
     Conflict,
     FleetcertError,
@@ -25,8 +27,9 @@ from shared.errors import (
     SettingsError,
     Throttled,
 )
-from shared.schemas import examples
+from shared.schemas import alert_examples, examples
 from shared.schemas.access import Forbidden, Role, Unauthenticated
+from shared.schemas.alerts import MODELS
 from shared.schemas.operations import OPERATION_ID_GRAMMAR
 from shared.schemas.problems import KINDS, MEDIA_TYPE, UNEXPECTED, Kind, Problem
 from shared.schemas.requests import (
@@ -39,7 +42,8 @@ from shared.schemas.requests import (
     SecretSent,
     UnsupportedMediaType,
 )
-from shared.schemas.routes import DEVICE_ID, FILE, JSON, OPERATION_ID, ROUTES, Answer, Route
+from shared.schemas.routes import ROUTES
+from shared.schemas.routing import DEVICE_ID, FILE, JSON, OPERATION_ID, Answer, Link, Route
 
 VERSION: Final = "1"
 """Of the API. It counts what would break a caller; what is added does not."""
@@ -118,8 +122,9 @@ def build() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "fleetcert", "version": VERSION, "description": _ABOUT, "license": _LICENSE},
         "servers": [{"url": "/api"}],
-        "tags": [{"name": name} for name in dict.fromkeys(route.group for route in ROUTES)],
+        "tags": [{"name": name} for name in dict.fromkeys([*(route.group for route in ROUTES), "alerts"])],
         "paths": paths,
+        "webhooks": {kind: {"post": _webhook(kind)} for kind in MODELS},
         "components": {
             "schemas": {name: schema for name, schema in components.items() if name not in _query_models()},
             "responses": {_response_name(kinds): _problem(kinds) for kinds in _every_answer_of_problems()},
@@ -129,6 +134,32 @@ def build() -> dict[str, Any]:
 
 
 _LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
+
+
+def _webhook(kind: str) -> dict[str, Any]:
+    """An alert, as Event Grid delivers it to a receiver."""
+    model = MODELS[kind]
+    envelope = {
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "subject", "time", "dataschema", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            **{name: {"type": "string"} for name in ("id", "source", "subject", "datacontenttype")},
+            "type": {"const": kind},
+            "time": {"type": "string", "format": "date-time"},
+            "dataschema": {"const": alert_schema(kind)},
+            "data": {"$ref": _REF.format(name=model.__name__)},
+        },
+    }
+    content = {"schema": envelope, "example": alert_examples.event_of(kind)}
+    return {
+        "operationId": kind,
+        "summary": inspect.getdoc(model),
+        "tags": ["alerts"],
+        "security": [],
+        "requestBody": {"required": True, "content": {"application/cloudevents+json": content}},
+        "responses": {"200": {"description": "The alert is taken; whatever else is answered, it comes again"}},
+    }
 
 
 def problems_of(route: Route[Any, Any]) -> list[Kind]:
@@ -183,7 +214,12 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "description": answer.says,
         "content": {answer.media_type: _shape(answer)},
         **({"headers": _headers(answer.headers)} if answer.headers else {}),
+        **({"links": {link.route: _link(link) for link in answer.links}} if answer.links else {}),
     }
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {"operationId": link.route, "parameters": {link.parameter: f"$response.body#/{link.member}"}}
 
 
 def _shape(answer: Answer) -> dict[str, Any]:
@@ -238,7 +274,7 @@ def _every_answer_of_problems() -> list[tuple[Kind, ...]]:
 def _components() -> dict[str, Any]:
     bodies = {route.body for route in ROUTES if route.body is not None}
     answers = {answer.model for route in ROUTES for answer in route.answers}
-    models = {Problem, *bodies, *(answers - {str}), *(route.query for route in ROUTES)}
+    models = {Problem, *MODELS.values(), *bodies, *(answers - {str}), *(route.query for route in ROUTES)}
     _, components = msgspec.json.schema_components(sorted(models, key=lambda m: m.__name__), ref_template=_REF)
     return components
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -113,10 +113,11 @@ def read_body[T](body: bytes, headers: Mapping[str, str], model: type[T]) -> T:
 def decode[T](body: bytes, model: type[T]) -> T:
     """The request in a JSON body. Raises: Malformed, Invalid."""
     try:
-        return msgspec.json.decode(body, type=model)
+        document = msgspec.json.decode(body)
+        return msgspec.convert(_with_whole_numbers(document), model)
     except msgspec.ValidationError as problem:
         raise Invalid(str(problem)) from problem
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise Malformed(f"the body is not JSON: {problem}") from problem
 
 
@@ -141,3 +142,16 @@ def in_utc(instant: datetime) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         return _FIRST if instant.year == 1 else _LAST
+
+
+def _with_whole_numbers(document: Any) -> Any:
+    """The document with 5 for 5.0: JSON knows one kind of number, and JSON Schema takes both for an integer."""
+    match document:
+        case dict():
+            return {name: _with_whole_numbers(member) for name, member in document.items()}
+        case list():
+            return [_with_whole_numbers(member) for member in document]
+        case float() if document.is_integer():
+            return int(document)
+        case _:
+            return document

@@ -1,103 +1,40 @@
-"""The HTTP API as a table: the triggers are registered by it, and the OpenAPI document is written from it.
-
-One path has one method: Azure's host answers 404 for a method that a trigger does not list, so ours list none.
-"""
+"""The HTTP API as a table: the triggers are registered by it, and the OpenAPI document is written from it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from msgspec import Struct
-
-from shared.errors import FleetcertError, LimitReached, NotPossible, RevocationUnavailable, TooManyAffected
+from shared.errors import LimitReached, NotPossible, RevocationUnavailable, TooManyAffected
 from shared.schemas.access import Role
-from shared.schemas.answers import DeviceAnswer, DocumentAnswer, HealthAnswer, HistoryAnswer, PageAnswer
+from shared.schemas.answers import DocumentAnswer, HealthAnswer, SchemasAnswer
 from shared.schemas.bulk import BulkRequest, PreviewAnswer
+from shared.schemas.devices import DeviceAnswer
+from shared.schemas.lists import HistoryAnswer, PageAnswer
 from shared.schemas.me import MeAnswer
 from shared.schemas.operations import CancelRequest, OperationAnswer, OperationPageAnswer
+from shared.schemas.pages import DASHBOARD, DASHBOARD_FILE
 from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
 from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
+from shared.schemas.routing import CSV, DEVICE_ID, OPERATION_ID, SCHEMA, Answer, Link, Route
 from shared.schemas.rulings import PauseRequest, ResumeRequest, RulingAnswer, SuppressRequest
 from shared.schemas.summary import SummaryAnswer
-
-DEVICE_ID: Final = "deviceId"
-OPERATION_ID: Final = "operationId"
-FILE: Final = "file"
-JSON: Final = "application/json"
-CSV: Final = "text/csv"
-HTML: Final = "text/html"
-ANY: Final = "*/*"
-
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
-
-
-class NoBody(Struct, frozen=True):
-    """Nothing is taken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a route answers where all went well. model: str where it is no JSON. headers: by name, what they say."""
-
-    model: type[Struct] | type[str]
-    says: str
-    status: HTTPStatus = HTTPStatus.OK
-    media_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route[Q: Struct, B: Struct = NoBody]:
-    """A path below `/api` and what it takes. roles: one of them opens it; none: open to everybody. body None: no body.
-
-    problems: what it answers beside what every route of its kind does. checks_version, takes_range:
-    `If-Match` and `Range` are heeded.
-    """
-
-    name: str
-    path: str
-    summary: str
-    group: str
-    answers: tuple[Answer, ...]
-    query: type[Q]
-    body: type[B] | None = None
-    roles: tuple[Role, ...] = (Role.READ,)
-    problems: tuple[type[FleetcertError], ...] = ()
-    checks_version: bool = False
-    takes_range: bool = False
-
-    @property
-    def method(self) -> Literal["GET", "POST"]:
-        """GET reads and takes no body, POST changes something and takes one."""
-        return "GET" if self.body is None else "POST"
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """The methods that the path takes."""
-        return ("GET", "HEAD") if self.body is None else ("POST",)
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The names in the path."""
-        return tuple(_PARAMETER.findall(self.path))
-
 
 _ACCEPTED: Final = Answer(
     model=DeviceAnswer,
     says="It is stored, and will be done; the device's document tells how far it is",
     status=HTTPStatus.ACCEPTED,
     headers={"Location": "The device", "ETag": "Its version"},
+    links=(Link("show_device", DEVICE_ID, "deviceId"), Link("show_history", DEVICE_ID, "deviceId")),
 )
 _BEGUN: Final = Answer(
     model=OperationAnswer,
     says="The work has begun; the operation tells how far it is",
     status=HTTPStatus.ACCEPTED,
     headers={"Location": "The operation"},
+    links=(Link("show_operation", OPERATION_ID, "id"), Link("cancel_operation", OPERATION_ID, "id")),
 )
 _FILE_HEADERS: Final = {"ETag": "The file's version", "Accept-Ranges": "bytes", "Content-Disposition": "A name for it"}
 _BULK_ANSWERS: Final = (Answer(model=PreviewAnswer, says="A dry run: what would be touched"), _BEGUN)
@@ -230,7 +167,7 @@ EXPORT_FLEET: Final = Route(
     group="fleet",
     query=NoQuery,
     body=ExportRequest,
-    answers=(_BEGUN,),
+    answers=(replace(_BEGUN, links=(*_BEGUN.links, Link("read_export", OPERATION_ID, "id"))),),
     problems=(LimitReached,),
 )
 READ_EXPORT: Final = Route(
@@ -319,24 +256,14 @@ OPENAPI: Final = Route(
     roles=(),
     answers=(Answer(model=DocumentAnswer, says="An OpenAPI 3.1 document"),),
 )
-_STATIC_HEADERS: Final = {"ETag": "The file's version", "Content-Security-Policy": "What a browser may do with it"}
-DASHBOARD: Final = Route(
-    name="dashboard",
-    path="dashboard",
-    summary="The fleet for people who would rather look: a page that calls this API as whoever looks at it",
-    group="dashboard",
+ALERT_SCHEMAS: Final = Route(
+    name="alert_schemas",
+    path="alerts.schema.json",
+    summary="The JSON schemas of the alerts' data, by their dataschema",
+    group="service",
     query=NoQuery,
     roles=(),
-    answers=(Answer(model=str, says="The page", media_type=HTML, headers=_STATIC_HEADERS),),
-)
-DASHBOARD_FILE: Final = Route(
-    name="dashboard_file",
-    path="dashboard/{file}",
-    summary="What the page is made of: scripts, style sheets, its icon",
-    group="dashboard",
-    query=NoQuery,
-    roles=(),
-    answers=(Answer(model=str, says="The file", media_type=ANY, headers=_STATIC_HEADERS),),
+    answers=(Answer(model=SchemasAnswer, says="A JSON Schema document (2020-12)", media_type=SCHEMA),),
 )
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
@@ -361,6 +288,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     WHO_AM_I,
     HEALTH,
     OPENAPI,
+    ALERT_SCHEMAS,
     DASHBOARD,
     DASHBOARD_FILE,
 )

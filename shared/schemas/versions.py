@@ -6,8 +6,12 @@ import hashlib
 import re
 from typing import Final
 
-from shared.schemas.answers import DeviceAnswer, encode
+from shared.schemas.answers import encode
+from shared.schemas.devices import DeviceAnswer
 from shared.schemas.requests import Malformed
+
+ANY: Final = frozenset({"*"})
+"""Whatever version stands, as long as there is one."""
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e]*"'
 _TAGS: Final = re.compile(rf"\*|{_TAG}(\s*,\s*{_TAG})*")
@@ -23,17 +27,12 @@ def etag_of(device: DeviceAnswer) -> str:
     return etag_of_bytes(encode(device))
 
 
-def admits(if_match: str, device: DeviceAnswer | None) -> bool:
-    """Whether an `If-Match` names the device as it stands; a weak ETag never does. None: there is no such device.
-
-    Raises: Malformed.
-    """
+def etags(if_match: str) -> frozenset[str]:
+    """The ETags that an `If-Match` names; a weak one never fits. ANY where it is `*`. Raises: Malformed."""
     wanted = if_match.strip()
     if not _TAGS.fullmatch(wanted):
         raise Malformed('If-Match is * or a list of ETags, e.g. "0b7c..."')
-    if device is None:
-        return False
-    return wanted == "*" or etag_of(device) in [tag.strip() for tag in wanted.split(",")]
+    return ANY if wanted == "*" else frozenset(tag.strip() for tag in wanted.split(","))
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:

@@ -12,7 +12,7 @@ from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
 from shared.domain.record import Before, DeviceRecord
 from shared.errors import EnrollmentRefused
 from shared.services.intents import Intents
-from shared.services.ports import Credential, Enrollment, OnboardingInventory, Provisioning
+from shared.services.ports import Credential, Enrollment, Leaves, Provisioning
 
 MOST_LEAVES: Final = 2
 """An enrollment has a primary and a secondary certificate."""
@@ -30,11 +30,11 @@ class Blocked:
 
 
 class Blocking:
-    """Blocks registrations."""
+    """Blocks registrations. leaves: None where no inventory is imported."""
 
-    def __init__(self, provisioning: Provisioning, inventory: OnboardingInventory, intents: Intents) -> None:
+    def __init__(self, provisioning: Provisioning, leaves: Leaves | None, intents: Intents) -> None:
         self._provisioning = provisioning
-        self._inventory = inventory
+        self._leaves = leaves
         self._intents = intents
 
     async def before(self, record: DeviceRecord) -> Before:
@@ -98,14 +98,15 @@ class Blocking:
         attestation = await self._provisioning.group_attestation(group) if group else None
         if group and attestation == "symmetricKey":
             return Credential("symmetricKey", group=group)
-        leaves = tuple(dict.fromkeys([leaf async for leaf in self._leaves(record)]))[:MOST_LEAVES]
+        leaves = tuple(dict.fromkeys([leaf async for leaf in self._known_leaves(record)]))[:MOST_LEAVES]
         return Credential("x509", leaves) if leaves else _UNKNOWN
 
-    async def _leaves(self, record: DeviceRecord) -> AsyncIterator[str]:
+    async def _known_leaves(self, record: DeviceRecord) -> AsyncIterator[str]:
         """From the surest to what the device itself said."""
         containment = contained(record)
-        issued = await self._inventory.leaf_of(record.registration_id)
-        for pem in (containment.onboarding_pem, issued, containment.reported_pem):
+        issued = await self._leaves.of([record.registration_id]) if self._leaves else {}
+        imported = issued.get(record.registration_id)
+        for pem in (containment.onboarding_pem, imported.pem if imported else None, containment.reported_pem):
             if pem is None:
                 continue
             try:

@@ -21,10 +21,11 @@ from shared.domain.record import Actor, DeviceRecord, State
 from shared.domain.releasing import next_restoring
 from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
 from shared.services.blocking import Blocking
+from shared.services.conditions import Condition, whatever_stands
 from shared.services.intents import Intents
 from shared.services.letting_in import LettingIn
 from shared.services.outbox import Outbox
-from shared.services.ports import DeviceRegistry, Hub, OnboardingInventory, Provisioning
+from shared.services.ports import DeviceRegistry, Hub, Leaves, Provisioning
 from shared.services.revoking import Revoking
 from shared.services.rows import Stored
 from shared.services.shutting_out import LastSeen, ShuttingOut
@@ -38,18 +39,11 @@ MOST_STEPS: Final = 30
 type Wish = Callable[[DeviceRecord | None], Reduction | None]
 
 
-class NothingImported:
-    """An inventory in which no onboarding certificate is known."""
-
-    async def leaf_of(self, registration_id: str) -> str | None:
-        """None."""
-
-
 class Containment:
     """Disables, enables and revokes. Without a disconnect event, two looks `look_interval` apart prove a device gone.
 
-    last_seen: None where connection events are not read. registry: None without an ADR namespace. purges: whether the
-    messages that wait for a device are removed, other back ends' too.
+    last_seen: None where connection events are not read. leaves: of imported inventories. registry: None without an ADR
+    namespace. purges: whether the messages that wait for a device are removed, other back ends' too.
     """
 
     def __init__(
@@ -61,13 +55,13 @@ class Containment:
         clock: Clock,
         look_interval: timedelta = timedelta(minutes=5),
         last_seen: LastSeen | None = None,
-        inventory: OnboardingInventory | None = None,
+        leaves: Leaves | None = None,
         registry: DeviceRegistry | None = None,
         *,
         purges: bool = False,
     ) -> None:
         intents = Intents(store)
-        blocking = Blocking(provisioning, inventory or NothingImported(), intents)
+        blocking = Blocking(provisioning, leaves, intents)
         self._store = store
         self._outbox = outbox
         self._hub = hub
@@ -84,12 +78,14 @@ class Containment:
         reason: str,
         onboarding_pem: str | None = None,
         operation_id: str = "",
+        condition: Condition = whatever_stands,
     ) -> DeviceRecord:
         """Stores the intent and starts the work. A device that is being shut out already stays as it is.
 
         onboarding_pem: the device's onboarding certificate, where it is not known; it may be given later, too.
         operation_id: the bulk operation that this is a part of, for the history.
-        Raises: NotFound, NotPossible for a certificate that is not the device's, InfrastructureFault.
+        Raises: NotFound, NotPossible for a certificate that is not the device's, PreconditionFailed,
+        InfrastructureFault.
         """
         known = await self._store.load(device_id)
         newcomer = known.record if known else await self._newcomer(device_id)
@@ -100,13 +96,16 @@ class Containment:
             device_id,
             lambda record: containing.requested(record or newcomer, actor, reason, onboarding_pem, now, operation_id),
             newcomer,
+            condition,
         )
 
-    async def enable(self, device_id: str, actor: Actor, reason: str) -> DeviceRecord:
+    async def enable(
+        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
         """Undoes what `disable` did, and only that; the queue does the work. A fresh certificate is expected then.
 
         A device that is being let in already stays as it is. Raises: NotFound, NotPossible where the device is not
-        shut out, InfrastructureFault.
+        shut out, PreconditionFailed, InfrastructureFault.
         """
         known = await self._known(device_id)
         now = self._clock.now()
@@ -116,13 +115,16 @@ class Containment:
                 raise NotPossible(f"{device_id} is not disabled: there is nothing to undo")
             return releasing.release_requested(record, actor, reason, now)
 
-        return await self._wanted(device_id, wish, known)
+        return await self._wanted(device_id, wish, known, condition)
 
-    async def revoke(self, device_id: str, actor: Actor, reason: str) -> DeviceRecord:
+    async def revoke(
+        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
         """Makes every certificate worthless that was ever issued to the device; it may come back through DPS.
 
         A revocation that is under way stays as it is. Raises: RevocationUnavailable where no ADR namespace is
-        configured, NotFound, NotPossible for a device that is retired or that ADR does not know, InfrastructureFault.
+        configured, NotFound, NotPossible for a device that is retired or that ADR does not know, PreconditionFailed,
+        InfrastructureFault.
         """
         known = await self._known(device_id)
         if known.state is State.RETIRED:
@@ -130,7 +132,7 @@ class Containment:
         await self._revoking.check(device_id)
         now = self._clock.now()
         return await self._wanted(
-            device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known
+            device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known, condition
         )
 
     @property
@@ -188,9 +190,16 @@ class Containment:
             lambda _, record: containing.reappeared(record, Sighting.CONNECTED, seen_at, now) if record else None,
         )
 
-    async def _wanted(self, device_id: str, wish: Wish, known: DeviceRecord) -> DeviceRecord:
+    async def _wanted(
+        self, device_id: str, wish: Wish, known: DeviceRecord, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
         """Stores a wish and starts its work; the record as it is then."""
-        written = await self._store.update([device_id], lambda _, record: wish(record))
+
+        def reducer(_: str, record: DeviceRecord | None) -> Reduction | None:
+            condition(record)
+            return wish(record)
+
+        written = await self._store.update([device_id], reducer)
         await self._outbox.dispatch(written)
         stored = await self._store.load(device_id)
         return stored.record if stored else known

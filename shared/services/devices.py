@@ -9,6 +9,7 @@ from shared.domain.applying import renewal_requested
 from shared.domain.changes import Reduction
 from shared.domain.record import Actor, DeviceRecord, State
 from shared.errors import NotFound, NotPossible
+from shared.services.conditions import Condition, whatever_stands
 from shared.services.deadlines import Deadlines
 from shared.services.store import FleetStore
 
@@ -29,16 +30,24 @@ class Devices:
         return stored.record
 
     async def renew(
-        self, device_id: str, actor: Actor, reason: str, *, asked_at: datetime | None = None, is_again: bool = False
+        self,
+        device_id: str,
+        actor: Actor,
+        reason: str,
+        condition: Condition = whatever_stands,
+        *,
+        asked_at: datetime | None = None,
+        is_again: bool = False,
     ) -> DeviceRecord:
         """Asks the device to renew now. A command that is in flight already gets its time first.
 
         asked_at: the instant that the request is known by. is_again: the same request may have been heard already; a
-        certificate that came since has answered it. Raises: NotFound, NotPossible.
+        certificate that came since has answered it. Raises: NotFound, NotPossible, PreconditionFailed.
         """
         at = asked_at or self._clock.now()
 
         def ask(_: str, record: DeviceRecord | None) -> Reduction | None:
+            condition(record)
             if is_again and record and record.certificate and record.certificate.first_seen >= at:
                 return None
             return renewal_requested(_renewable(device_id, record), actor, reason, at)

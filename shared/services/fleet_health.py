@@ -18,6 +18,7 @@ from shared.clock import Clock
 from shared.domain.alerts import Alert
 from shared.domain.fleet_alerts import FleetAlertType, fleet_alert
 from shared.domain.keys import FLEET_PARTITION
+from shared.services.event_lag import EventLag, EventPositions
 from shared.services.ports import Alerts, Row, Table, Write
 from shared.services.suppressions import Suppressions
 from shared.services.sweeps import HEARTBEAT
@@ -44,19 +45,30 @@ class Backlog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FleetHealth:
-    """What a look found. waiting: by container or queue. sweep_age: since the last sweep; None: there was none."""
+    """What a look found. waiting: by container or queue. sweep_age: since the last sweep; None: there was none.
+
+    stalled: the event hubs that nobody reads.
+    """
 
     waiting: Mapping[str, int]
     sweep_age: timedelta | None
     alerts: int
+    stalled: Sequence[str] = ()
 
 
 class HealthWatch:
     """Looks, measures and tells."""
 
     def __init__(
-        self, table: Table, backlogs: Sequence[Backlog], alerts: Alerts, suppressions: Suppressions, clock: Clock
+        self,
+        table: Table,
+        backlogs: Sequence[Backlog],
+        alerts: Alerts,
+        suppressions: Suppressions,
+        clock: Clock,
+        event_hubs: Sequence[EventPositions] = (),
     ) -> None:
+        self._events = EventLag(table, event_hubs, alerts, clock)
         self._table = table
         self._backlogs = backlogs
         self._alerts = alerts
@@ -79,7 +91,7 @@ class HealthWatch:
         age = _age(known.get(HEARTBEAT), now)
         self._measure(waiting, age)
         await self._suppressions.prune()
-        return FleetHealth(waiting, age, len(alerts))
+        return FleetHealth(waiting, age, len(alerts), await self._events.look())
 
     def _measure(self, waiting: Mapping[str, int], sweep_age: timedelta | None) -> None:
         for backlog in self._backlogs:

@@ -94,7 +94,7 @@ class Idempotency:
         values: dict[str, Value] = {
             **claim.row.values,
             **parts,
-            "status": answer.status,
+            "status": int(answer.status),
             "headers": json.dumps(dict(answer.headers)),
             "mediaType": answer.media_type,
         }

@@ -62,7 +62,7 @@ class LettingIn:
                 outcome = await self._restore_enrollment(record)
                 return await self._note(record, lambda r, now: releasing.enrollment_restored(r, outcome, now))
             case Restoring.IDENTITY:
-                outcome = await self._restore_identity(record)
+                outcome = await self._restore_identity(record, fence=contained(record).hub_disabled_at is None)
                 return await self._note(record, lambda r, now: releasing.identity_restored(r, outcome, now))
             case Restoring.LOOK_AGAIN:
                 return await self._look_again(record)
@@ -74,30 +74,35 @@ class LettingIn:
             return await self._note(record, lambda r, now: releasing.settling(r, now, interval))
         if self._clock.now() < settles_at:
             return []
-        outcomes = {await self._restore_enrollment(record), await self._restore_identity(record)}
+        outcomes = {
+            await self._restore_in_registry(record),
+            await self._restore_enrollment(record),
+            await self._restore_identity(record),
+        }
         if outcomes & {RESTORED, REMOVED}:
             return await self._note(record, lambda r, now: releasing.settling(r, now, interval))
         return await self._note(record, releasing.released_wholly)
 
-    async def _restore_identity(self, record: DeviceRecord) -> str:
-        """Its status and reason, if they are still ours. Raises: Conflict."""
+    async def _restore_identity(self, record: DeviceRecord, *, fence: bool = False) -> str:
+        """Its status and reason, if they are still ours. Raises: Conflict.
+
+        fence: a step that disables it may be on its way; the identity is written in any case, so that it meets a new
+        ETag.
+        """
         containment = contained(record)
         identity = await self._hub.get_identity(record.device_id)
         if identity is None:
             return "left: the hub has no such device"
         if identity.status == "disabled" and not is_ours(identity.status_reason):
             return f"left: somebody else has disabled it: {identity.status_reason}"
-        in_flight = containment.hub_disabled_at is None and released(record).identity_restored_at is None
-        if identity.status == "enabled" and not in_flight:
-            return NOTHING
-        if not await self._intents.are_as_in(record):
+        if (identity.status == "enabled" and not fence) or not await self._intents.are_as_in(record):
             return NOTHING
         before: Literal["enabled", "disabled"] = (
             "disabled" if containment.identity_before is Before.DISABLED else "enabled"
         )
         with suppress(NotFound):  # deleted meanwhile
             await self._hub.set_status(identity, before, containment.identity_reason_before)
-        return RESTORED
+        return RESTORED if identity.status == "disabled" else NOTHING
 
     async def _restore_enrollment(self, record: DeviceRecord) -> str:
         """Ours is removed, another's gets its status back. Raises: Conflict."""

@@ -21,9 +21,9 @@ class OperationLimit:
         self._table = table
         self._most = most
 
-    async def admit(self, operation_id: str) -> None:
-        """That another may begin, or that this one has begun already. Raises: LimitReached, InfrastructureFault."""
+    async def admit(self) -> None:
+        """That another may begin. Raises: LimitReached, InfrastructureFault."""
         low, high = keys.running_range()
-        running = {row.key async for row in self._table.scan(FLEET_PARTITION, low, high, self._most + 1)}
-        if len(running) >= self._most and keys.running_key(operation_id) not in running:
+        running = [row async for row in self._table.scan(FLEET_PARTITION, low, high, self._most)]
+        if len(running) >= self._most:
             raise LimitReached("operations", self._most, _PATIENCE)

@@ -196,7 +196,7 @@ class Operations:
         if operation.cancellation is not None:
             return Advance(operation.cancelled())
         try:
-            advance = await self._handlers[operation.kind].advance(operation)
+            return await self._handlers[operation.kind].advance(replace(operation, problem="", strikes=0))
         except Throttled as throttled:
             return Advance(operation.waiting(str(throttled)), throttled.retry_after)
         except (InfrastructureFault, Conflict) as fault:
@@ -207,8 +207,6 @@ class Operations:
         except Exception as bug:  # a bug in one kind's handler must not keep its queue from the others
             _log.exception("operation %s met an error that nobody foresaw", operation.id)
             return Advance(operation.struck(f"{type(bug).__name__}: {bug}"), FAULT_PAUSE)
-        after = advance.operation
-        return replace(advance, operation=replace(after, strikes=0, problem="" if after.is_running else after.problem))
 
     async def _save(self, advance: Advance, before: StoredOperation) -> StoredOperation:
         """Stores what a unit came to, beside a wish to cancel that came meanwhile. Raises: Conflict."""

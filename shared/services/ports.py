@@ -5,7 +5,7 @@ Every method may raise `InfrastructureFault` (retry later) and its child `Thrott
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -14,6 +14,7 @@ from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
 from shared.domain.circumstances import Circumstances
 from shared.domain.envelope import Envelope
+from shared.domain.leaves import Leaf
 from shared.domain.record import Before
 
 type Value = str | int | bool | datetime
@@ -168,13 +169,6 @@ class Provisioning(Protocol):
         """Whether a disabled individual enrollment stands for the registration id."""
 
 
-class OnboardingInventory(Protocol):
-    """What is known of the onboarding certificates that were issued."""
-
-    async def leaf_of(self, registration_id: str) -> str | None:
-        """The device's onboarding certificate as PEM, or None where it is not known."""
-
-
 @dataclass(frozen=True, slots=True)
 class RegistryDevice:
     """A device in the ADR namespace. name: of its resource, which may differ from the device id."""
@@ -212,6 +206,13 @@ class CircumstancesNow(Protocol):
 
     async def current(self) -> Circumstances:
         """As it is now."""
+
+
+class Leaves(Protocol):
+    """Onboarding leaves that inventories have."""
+
+    async def of(self, registration_ids: Iterable[str]) -> Mapping[str, Leaf]:
+        """The leaves of those registration ids that have one."""
 
 
 class TrustedIssuersNow(Protocol):

@@ -52,14 +52,17 @@ class FleetQuery(Protocol):
         """At most 1,000 whole twins. Raises: ContinuationExpired."""
 
 
-class EnrollmentGroups(Protocol):
-    """DPS's enrollment groups."""
+class Enrolled(Protocol):
+    """DPS's enrollments, and who came in through them."""
 
     async def list(self) -> Sequence[EnrollmentGroup]:
         """All groups."""
 
     async def registrations(self, group: str, continuation: str | None) -> Page[Registration]:
         """At most 1,000 devices that are registered through the group. Raises: ContinuationExpired."""
+
+    async def individuals(self, continuation: str | None) -> Page[Registration]:
+        """Those of at most 1,000 individual enrollments, each with its policy. Raises: ContinuationExpired."""
 
 
 type Pause = Callable[[timedelta], Awaitable[None]]
@@ -98,7 +101,7 @@ class Reconciling:
         rows: PassRows,
         repairs: Repairs,
         query: FleetQuery,
-        groups: EnrollmentGroups,
+        enrolled: Enrolled,
         pace: Pace,
         clock: Clock,
         pause: Pause = sleep,
@@ -107,7 +110,7 @@ class Reconciling:
         self._rows = rows
         self._repairs = repairs
         self._query = query
-        self._groups = groups
+        self._enrolled = enrolled
         self._pace = pace
         self._clock = clock
         self._pause = pause
@@ -167,10 +170,12 @@ class Reconciling:
             case Phase.TWINS:
                 return await self._twins(value)
             case Phase.GROUPS:
-                await self._rows.put_groups(await self._groups.list())
+                await self._rows.put_groups(await self._enrolled.list())
                 return value.entering(Phase.REGISTRATIONS)
             case Phase.REGISTRATIONS:
                 return await self._registrations(value)
+            case Phase.INDIVIDUALS:
+                return await self._individuals(value)
             case Phase.ABSENT:
                 return await self._absent(value)
             case _:
@@ -190,13 +195,20 @@ class Reconciling:
         """A page of a group. DPS's throttle is 1,000 requests a minute (Azure docs), which pages cannot reach."""
         group = next((g for g in await self._rows.groups() if g.id >= value.group), None)
         if group is None:
-            return value.entering(Phase.ABSENT)
+            return value.entering(Phase.INDIVIDUALS)
         continuation = value.continuation if value.group == group.id else ""
-        registrations, rest = await self._groups.registrations(group.id, continuation or None)
-        counted = value.counting(await self._repairs.by_registrations(value.id, group, registrations))
+        registrations, rest = await self._enrolled.registrations(group.id, continuation or None)
+        through = [replace(r, group=group.id, credential_policy=group.credential_policy) for r in registrations]
+        counted = value.counting(await self._repairs.by_registrations(value.id, through))
         if rest:
             return replace(counted, group=group.id, continuation=rest)
         return replace(counted, group=f"{group.id} ", continuation="")  # a space sorts below all characters of an id
+
+    async def _individuals(self, value: Pass) -> Pass:
+        """A page of individual enrollments, which win over groups and so come after them."""
+        registrations, rest = await self._enrolled.individuals(value.continuation or None)
+        counted = value.counting(await self._repairs.by_registrations(value.id, registrations))
+        return replace(counted, continuation=rest) if rest else counted.entering(Phase.ABSENT)
 
     async def _absent(self, value: Pass) -> Pass:
         """A page of a shard's list: what the hub has not listed is looked at."""

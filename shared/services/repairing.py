@@ -14,14 +14,15 @@ from shared.domain import inventory
 from shared.domain.changes import Policies, Reduction
 from shared.domain.events import IdentityCreated, IdentityDeleted, TagsChanged, TwinReported
 from shared.domain.history import HistoryEntry
-from shared.domain.inventory import EnrollmentGroup, Registration, Source
+from shared.domain.inventory import Registration, Source
+from shared.domain.leaves import Leaf, learned
 from shared.domain.parsing import read_tags, read_twin
 from shared.domain.record import DeviceRecord, State
 from shared.domain.reducing import reduce
 from shared.errors import BadEvent
 from shared.services.issuers import verifying
 from shared.services.outbox import Outbox
-from shared.services.ports import Identity, TrustedIssuersNow
+from shared.services.ports import Identity, Leaves, TrustedIssuersNow
 from shared.services.rows import Stored
 from shared.services.store import FleetStore, Reducer
 
@@ -53,7 +54,7 @@ class Blocks(Protocol):
 class Repairs:
     """Repairs records. hub: the name of the hub that is read, as its events give it.
 
-    issuers: None where certificates are not verified.
+    issuers: None where certificates are not verified; leaves: None where no inventory is kept.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Repairs:
         clock: Clock,
         hub: str,
         issuers: TrustedIssuersNow | None = None,
+        leaves: Leaves | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -75,6 +77,7 @@ class Repairs:
         self._clock = clock
         self._hub = hub
         self._issuers = issuers
+        self._leaves = leaves
         self._looks = asyncio.Semaphore(CONCURRENT_LOOKS)
 
     def is_ours(self, hub: str) -> bool:
@@ -96,9 +99,14 @@ class Repairs:
         def reducer(device_id: str, record: DeviceRecord | None) -> Reduction | None:
             if record is not None and self._is_doubtful(record, listed[device_id]):
                 doubtful.add(device_id)
-            return self._compared(record, listed[device_id], source, policies, unreadable)
+            reduction = self._compared(record, listed[device_id], source, policies, unreadable)
+            current, leaf = reduction.record if reduction else record, leaves.get(device_id)
+            if current is None or leaf is None:
+                return reduction
+            return _in_turn(reduction, learned(current, leaf, "inventory", source.at, policies.renewal))
 
         known = await self._store.load_many(listed)
+        leaves = await self._leaves_of(listed, known)
         written = await self._written(listed, reducer, known)
         found = len(listed.keys() - known.keys())
         tally = Counter(
@@ -109,6 +117,15 @@ class Repairs:
             unreadable=len(unreadable),
         )
         return tally + await self.by_looks(pass_id, doubtful)
+
+    async def _leaves_of(self, device_ids: Iterable[str], known: Mapping[str, Stored]) -> dict[str, Leaf]:
+        """The leaves that inventories have for devices whose records know of none, by device id."""
+        if self._leaves is None:
+            return {}
+        names = {d: known[d].record.registration_id if d in known else d for d in device_ids}
+        wanting = {d: name for d, name in names.items() if d not in known or known[d].record.inventoried is None}
+        found = await self._leaves.of(wanting.values())
+        return {d: found[name] for d, name in wanting.items() if name in found}
 
     async def by_looks(self, pass_id: str, device_ids: Iterable[str]) -> Tally:
         """Reads these devices one by one, and retires those that the hub does not know. Raises: InfrastructureFault."""
@@ -122,9 +139,7 @@ class Repairs:
             tally += looked
         return tally
 
-    async def by_registrations(
-        self, pass_id: str, group: EnrollmentGroup, registrations: Sequence[Registration]
-    ) -> Tally:
+    async def by_registrations(self, pass_id: str, registrations: Sequence[Registration]) -> Tally:
         """Gives records what DPS knows of their registrations. Devices of other hubs are not ours to know.
 
         Raises: InfrastructureFault.
@@ -133,7 +148,7 @@ class Repairs:
         by_device = {r.device_id: r for r in registrations if self.is_ours(r.hub)}
 
         def reducer(device_id: str, record: DeviceRecord | None) -> Reduction | None:
-            return inventory.enrolled(record, by_device[device_id], group, source) if record else None
+            return inventory.enrolled(record, by_device[device_id], source) if record else None
 
         known = await self._store.load_many(by_device)
         changing = {d: s for d, s in known.items() if reducer(d, s.record)}

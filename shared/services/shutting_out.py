@@ -118,21 +118,30 @@ class ShuttingOut:
         return await self._note(record, lambda r, now: containing.registration_blocked(r, state, blocked.etag, now))
 
     async def _disable_in_registry(self, step: Step, record: DeviceRecord) -> list[Stored]:
-        device = await self._registry.find(record.device_id) if self._registry else None
         if step is Step.LOOK_AT_REGISTRY:
+            device = await self._registry.find(record.device_id) if self._registry else None
             before = Before.ABSENT if device is None else Before.ENABLED if device.enabled else Before.DISABLED
             return await self._note(record, lambda r, now: containing.registry_looked_at(r, before, now))
-        if self._registry and device is not None and device.enabled and await self._intents.are_as_in(record):
-            await self._registry.set_enabled(device, enabled=False)
+        await self._see_to_registry(record)
         return await self._note(record, containing.registry_disabled)
 
+    async def _see_to_registry(self, record: DeviceRecord) -> None:
+        """Sees to it that the device is disabled in the ADR namespace, which knows no condition on a change."""
+        device = await self._registry.find(record.device_id) if self._registry else None
+        if self._registry and device is not None and device.enabled and await self._intents.are_as_in(record):
+            await self._registry.set_enabled(device, enabled=False)
+
     async def _verify(self, record: DeviceRecord) -> list[Stored]:
-        """A disconnect event after the intent is proof; the registry alone lags, so that it is looked at twice."""
+        """A disconnect event after the intent is proof; the registry alone lags, so that it is looked at twice.
+
+        Where a release was stopped, some of which may still be on its way, a second look is taken in any case.
+        """
         identity = await self._see_to_it(record)
+        await self._see_to_registry(record)
         connected = identity is not None and identity.connected
         seen = await self._last_seen.of(record.device_id) if self._last_seen else None
         gone_at = _gone_at(seen, record)
-        if gone_at is not None:
+        if gone_at is not None and not contained(record).supersedes:
             return await self._note(record, lambda r, now: containing.disconnected(r, gone_at, now))
         interval = self._look_interval
         return await self._note(record, lambda r, now: containing.looked(r, connected, now, interval))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -12,12 +14,16 @@ import aiohttp
 import pytest
 from azure.identity import ManagedIdentityCredential
 from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentityCredential
+from azure.iot.device import ProvisioningDeviceClient
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from support.fakes import NOON
 from support.hub_clients import operational_credentials
 
 from shared.adapters import dps_inventory, hub_query
+from shared.adapters.dps import Enrollments
 from shared.adapters.dps_inventory import DpsInventory
 from shared.adapters.hub_query import HubQuery
 from shared.domain.inventory import EnrollmentGroup, Registration
@@ -104,6 +110,50 @@ async def test_groups_and_registrations_are_listed_with_what_they_issue(
             break
     for device_id in ids:
         assert Registration(registration_id=device_id, device_id=device_id, hub="localhost") in listed
+
+
+def registered(azure: dict[str, Any], registration_id: str, key: str) -> str:
+    client = ProvisioningDeviceClient.create_from_symmetric_key(
+        provisioning_host="localhost",
+        registration_id=registration_id,
+        id_scope=azure["dps_id_scope"],
+        symmetric_key=key,
+        server_verification_cert=Path(azure["ca_bundle"]).read_text(),
+    )
+    return str(client.register().status)
+
+
+async def test_individual_enrollments_are_listed_once_they_are_assigned_and_blocks_are_not(
+    azure: dict[str, Any], inventory: DpsInventory, tmp_path: Path
+):
+    alone, blocked, waiting = (f"alone-{uuid.uuid4().hex[:8]}" for _ in range(3))
+    operational_credentials(azure, blocked, tmp_path)
+    await Enrollments(inventory).block(blocked, None)
+    key = base64.b64encode(uuid.uuid4().bytes * 4).decode()
+    attestation = {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}
+    for device_id in (alone, waiting):
+        document = {"registrationId": device_id, "attestation": attestation, "credentialPolicyName": "default"}
+        await inventory.put("enrollments", device_id, document=document)
+    assert await asyncio.to_thread(registered, azure, alone, key) == "assigned"
+    listed, _ = await inventory.individuals(None)
+    ours = [r for r in listed if r.registration_id in (alone, blocked, waiting)]
+    assert ours == [Registration(registration_id=alone, device_id=alone, hub="localhost", credential_policy="default")]
+
+
+async def test_the_signing_certificate_of_a_group_is_described(azure: dict[str, Any], inventory: DpsInventory):
+    pem = await asyncio.to_thread(Path(azure["onboarding"]["ca_cert"]).read_text)
+    onboarding = x509.load_pem_x509_certificate(pem.encode())
+    group = f"inline-{uuid.uuid4().hex[:8]}"
+    attestation = {"type": "x509", "x509": {"signingCertificates": {"primary": {"certificate": pem}}}}
+    document = {"enrollmentGroupId": group, "attestation": attestation, "provisioningStatus": "disabled"}
+    await inventory.put("enrollmentGroups", group, document=document)
+    [described] = [c for c in await inventory.listed() if c.name.startswith(group)]
+    assert described.name == f"{group}/primary"
+    assert described.thumbprint == onboarding.fingerprint(hashes.SHA256()).hex()
+    assert (described.not_before, described.not_after) == (
+        onboarding.not_valid_before_utc,
+        onboarding.not_valid_after_utc,
+    )
 
 
 async def test_a_continuation_that_is_refused_asks_for_the_start(inventory: DpsInventory):

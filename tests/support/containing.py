@@ -11,15 +11,16 @@ from support.fakes import (
     FakeClock,
     FakeDeadLetters,
     FakeHub,
-    FakeInventory,
     FakeProvisioning,
     FakeQueue,
     FakeRegistry,
     FakeSender,
     FakeTable,
 )
+from support.meddling import Meddling
 
 from shared.domain.changes import Policies
+from shared.domain.leaves import Leaf
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, DeviceRecord
 from shared.domain.record import Containment as Progress
@@ -27,6 +28,7 @@ from shared.services.commands import Commands
 from shared.services.containment import Containment
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
+from shared.services.leaf_rows import LeafRows
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
 from shared.services.recording import Recording
@@ -49,31 +51,33 @@ class Ward:
     queue: FakeQueue = field(default_factory=FakeQueue)
     hub: FakeHub = field(default_factory=FakeHub)
     provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
-    inventory: FakeInventory = field(default_factory=FakeInventory)
     registry: FakeRegistry | None = None
     sender: FakeSender = field(default_factory=FakeSender)
     clock: FakeClock = field(default_factory=FakeClock)
     purges: bool = False
+    meddling: Meddling = field(default_factory=Meddling)
 
     def __post_init__(self) -> None:
         policies = Policies(belief=BeliefPolicy(validity=30 * DAY))
-        self.store = FleetStore(self.table, SHARDS)
+        wrap = self.meddling.wrap
+        self.store = FleetStore(wrap("table", self.table), SHARDS)
         self.outbox = Outbox(self.store, self.alerts, self.commands_queue, self.queue)
         self.recording = Recording(self.store, self.outbox, FakeDeadLetters(), self.hub, policies, self.clock)
         self.deadlines = Deadlines(self.store, self.outbox, self.hub, policies, Budget(), self.clock)
         self.commands = Commands(self.store, self.sender, self.hub, policies, self.clock)
         self.devices = Devices(self.store, self.deadlines, self.clock)
         self.seen = SeenRows(self.table, SHARDS)
+        self.leaves = LeafRows(self.table, SHARDS)
         self.containment = Containment(
             self.store,
             self.outbox,
-            self.hub,
-            self.provisioning,
+            wrap("hub", self.hub),
+            wrap("dps", self.provisioning),
             self.clock,
             LOOK,
             self.seen,
-            self.inventory,
-            self.registry,
+            self.leaves,
+            wrap("adr", self.registry) if self.registry else None,
             purges=self.purges,
         )
 
@@ -86,6 +90,11 @@ class Ward:
             for n, d in enumerate(device_ids, start=1)
         ]
         await self.recording.record_hub_events(events)
+
+    async def import_leaf(self, device_id: str, pem: str) -> None:
+        """An inventory says by which certificate the device comes in."""
+        until = self.clock.now() + 30 * DAY
+        await self.leaves.put([Leaf(registration_id=device_id, thumbprint="ff" * 32, valid_until=until, pem=pem)])
 
     async def report_onboarding(self, device_id: str, pem: str) -> None:
         """The device says by which certificate it comes in."""

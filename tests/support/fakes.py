@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from support.alert_schemas import require_known
+
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
 from shared.domain.envelope import Envelope
@@ -95,6 +97,8 @@ class FakeAlerts:
     async def publish(self, alerts: Sequence[Alert]) -> None:
         if self.faults:
             raise self.faults.pop(0)
+        for alert in alerts:
+            require_known(alert.type, alert.data)
         self.sent.extend(alerts)
 
     @property
@@ -292,16 +296,6 @@ class FakeRegistry:
     async def outcome(self, monitor: str) -> RevocationOutcome:
         self.pending -= 1
         return RevocationOutcome(self.pending < 0, self.failure)
-
-
-@dataclass
-class FakeInventory:
-    """Onboarding certificates that were issued, by registration id."""
-
-    leaves: dict[str, str] = field(default_factory=dict)
-
-    async def leaf_of(self, registration_id: str) -> str | None:
-        return self.leaves.get(registration_id)
 
 
 @dataclass

@@ -47,6 +47,11 @@ class FakeFeedback:
         """One batch."""
         self.batches.append(json.dumps(records).encode())
 
+    def lapse(self) -> None:
+        """Loans end after a minute: whoever held them is gone."""
+        self.batches = [*self.lent.values(), *self.batches]
+        self.lent.clear()
+
     async def receive(self) -> FeedbackBatch | None:
         self._fail()
         if not self.batches:

@@ -19,6 +19,7 @@ from shared.domain.policy import BeliefPolicy
 from shared.domain.record import DeviceRecord
 from shared.errors import InfrastructureFault
 from shared.services.containment import Containment
+from shared.services.leaf_rows import LeafRows
 from shared.services.outbox import Outbox
 from shared.services.pass_rows import PassRows
 from shared.services.reconciling import Pace, Reconciling
@@ -84,6 +85,7 @@ class FakeEnrollmentGroups:
 
     groups: list[EnrollmentGroup] = field(default_factory=list)
     members: dict[str, list[Registration]] = field(default_factory=dict)
+    alone: list[Registration] = field(default_factory=list)
     size: int = 1000
 
     async def list(self) -> Sequence[EnrollmentGroup]:
@@ -93,6 +95,11 @@ class FakeEnrollmentGroups:
         start = int(continuation or 0)
         members, end = self.members.get(group, []), start + self.size
         return members[start:end], str(end) if end < len(members) else None
+
+    async def individuals(self, continuation: str | None) -> tuple[Sequence[Registration], str | None]:
+        start = int(continuation or 0)
+        end = start + self.size
+        return self.alone[start:end], str(end) if end < len(self.alone) else None
 
     def add(self, group: str, *registrations: tuple[str, str], policy: str | None = "default") -> None:
         """A group with its (registration id, device id)."""
@@ -160,7 +167,8 @@ class Fleet:
         self.store = FleetStore(port(self.table), 4)
         outbox = Outbox(self.store, port(self.alerts), port(self.commands), port(self.containment_queue))
         hub, dps = port(self.hub), port(self.provisioning)
-        repairs = Repairs(self.store, outbox, hub, dps, POLICIES, self.clock, "hub-1")
+        self.leaves = LeafRows(port(self.table), 4)
+        repairs = Repairs(self.store, outbox, hub, dps, POLICIES, self.clock, "hub-1", leaves=self.leaves)
         rows = PassRows(port(self.table))
         self.reconciling = Reconciling(
             self.store, rows, repairs, port(self.query), port(self.groups), self.pace, self.clock, self._pause

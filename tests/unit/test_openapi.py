@@ -14,7 +14,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from shared.schemas import examples, openapi
 from shared.schemas.access import Role
 from shared.schemas.problems import KINDS, MEDIA_TYPE
-from shared.schemas.routes import JSON, ROUTES, Route
+from shared.schemas.routes import ROUTES
+from shared.schemas.routing import JSON, Route
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.document())
 BODIES = [route.body for route in ROUTES if route.body is not None]

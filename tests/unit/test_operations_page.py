@@ -17,9 +17,7 @@ BY_THE_PLATFORM = {"IDENTITY_ENDPOINT", "WEBSITE_AUTH_ENABLED"}
 def in_settings_table() -> set[str]:
     section = PAGE.split("## Settings")[1].split("The triggers also need")[0]
     cells = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
-    return {
-        name for row in cells for name in re.findall(r"`(\w+)`", row[1] + row[3]) if name.isupper() or "Fleet" in name
-    }
+    return {name for row in cells for name in re.findall(r"`(\w+)`", row[1] + row[3]) if not name.islower()}
 
 
 def test_every_setting_stands_in_the_table_and_no_other() -> None:

@@ -22,7 +22,9 @@ from shared.errors import (
     Throttled,
 )
 from shared.schemas.access import Forbidden, Role, Unauthenticated
-from shared.schemas.answers import device_answer, encode, history_answer, page_answer, read_cursor
+from shared.schemas.answers import encode
+from shared.schemas.devices import device_answer
+from shared.schemas.lists import history_answer, page_answer, read_cursor
 from shared.schemas.problems import MethodNotAllowed, headers_of, problem_of
 from shared.schemas.requests import (
     BodyTooLarge,

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from aiohttp import web
 from support.audit_log import FakeAuditLog
+from support.exports import FakeExports
 from support.fakes import (
     FakeAlerts,
     FakeClock,
@@ -28,6 +29,7 @@ from support.fakes import (
     FakeTable,
 )
 from support.feedback import FakeFeedback
+from support.inventories import FakeInventories
 from support.reconciling import FakeEnrollmentGroups, FakeFleetQuery
 
 from fleetcert.local.credentials import TENANT_ID, Tokens
@@ -70,13 +72,15 @@ class Ports:
     renewal_commands: FakeQueue = field(default_factory=FakeQueue)
     containment: FakeQueue = field(default_factory=FakeQueue)
     operations: FakeQueue = field(default_factory=FakeQueue)
+    exports: FakeExports = field(default_factory=FakeExports)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
+    inventories: FakeInventories = field(default_factory=FakeInventories)
     sender: FakeSender = field(default_factory=FakeSender)
     hub: FakeHub = field(default_factory=FakeHub)
     provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
     fleet_query: FakeFleetQuery = field(init=False)
-    enrollment_groups: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
+    enrolled: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
     feedback: FakeFeedback = field(default_factory=FakeFeedback)
 
     def __post_init__(self) -> None:
@@ -236,7 +240,7 @@ class Served:
 @asynccontextmanager
 async def listening(application: web.Application) -> AsyncIterator[str]:
     """An application on a free port of the loopback; its URL."""
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, max_line_size=2**16)  # what is too long for a line is the host's to refuse
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

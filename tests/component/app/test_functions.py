@@ -34,6 +34,7 @@ TIMERS = {
     "append_audit": "AUDIT",
     "prune_history": "PRUNE",
     "reconcile_fleet": "RECONCILE",
+    "import_inventories": "INVENTORY",
     "drain_command_feedback": "FEEDBACK",
     "watch_issuers": "ISSUERS",
     "watch_fleet_health": "HEALTH",
@@ -42,7 +43,7 @@ TIMERS = {
     "follow_rotation": "ROTATION",
     "tell_strangers": "STRANGERS",
 }
-HTTP_TRIGGERS = {route.name: route.path for route in ROUTES}
+HTTP_TRIGGERS = {route.name: route.path for route in ROUTES} | {"nothing_here": "{*path}"}
 TICK = to_datum({"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from support.events import claim, twin_event
+from support.events import claim, device_pem, twin_event
 
 from shared import composition
 
@@ -75,6 +75,14 @@ async def test_a_device_whose_id_a_path_cannot_hold_is_reached_in_a_body(served:
     body = {"selector": {"ids": [".."]}, "reason": "x"}
     preview = await served.ask("POST", "bulk/renew", served.token(*ALL), json=body)
     assert preview.json()["devices"] == [{"deviceId": "..", "state": "valid", "obstacle": None}]
+
+
+@pytest.mark.parametrize("path", ["", "nothing", "devices/a/b/c", "devices/a%0Ab/renew/x", "operations/1/2/3"])
+async def test_a_path_that_is_no_route_is_a_problem_too(served: Any, path: str):
+    for method in ("GET", "POST", "DELETE"):
+        answer = await served.ask(method, path)
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:fleetcert:problem:not-found")
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 SIZES = [(65_536, 202), (65_537, 413)]
@@ -146,9 +154,10 @@ async def test_the_log_of_a_mutation_holds_neither_its_token_nor_its_certificate
     served: Any, ports: Any, logged: pytest.LogCaptureFixture
 ):
     await know("dev-1")
-    ports.table.faults = [None, RuntimeError("a bug")]
-    body = {"reason": "stolen", "onboardingPem": CERTIFICATE}
-    for _ in range(3):
-        await served.ask("POST", "devices/dev-1/disable", served.token(*ALL), json=body)
+    pem = device_pem("dev-1", datetime.now(UTC))
+    ports.table.faults = [RuntimeError("a bug")]
+    body = {"reason": "stolen", "onboardingPem": pem}
+    answers = [await served.ask("POST", "devices/dev-1/disable", served.token(*ALL), json=body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [500, 202]
     assert "a bug" in logged.text  # the log was on
-    assert [secret for secret in [*SECRETS, "MIIBNoneSuch"] if secret in logged.text] == []
+    assert [secret for secret in [*SECRETS, *pem.splitlines()[1:3]] if secret in logged.text] == []

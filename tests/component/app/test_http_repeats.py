@@ -116,6 +116,23 @@ async def test_who_died_after_beginning_an_operation_is_followed_by_the_same_ope
     assert len(ports.table.keys("op!")) == 1
 
 
+async def test_who_died_after_suppressing_is_followed_without_suppressing_twice(served: Any, ports: Any):
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"alertType": "*", "device": "dev-1", "until": until, "reason": "x"}
+    first = await post(served, "fleet/suppressions", body)
+    crashed(ports)
+    assert (await post(served, "fleet/suppressions", body)).json() == first.json()
+    assert len(ports.table.keys("suppression!")) == 1
+
+
+async def test_who_died_after_letting_a_device_in_is_followed_by_what_came_of_it(served: Any, ports: Any):
+    await know("dev-1")
+    assert (await post(served, "devices/dev-1/enable", {"reason": "x"})).status_code == 409
+    crashed(ports)
+    again = await post(served, "devices/dev-1/enable", {"reason": "x"})
+    assert (again.status_code, again.json()["containment"]) == (202, None)
+
+
 async def test_who_died_after_asking_for_a_renewal_is_followed_without_asking_twice(served: Any, ports: Any):
     await know("dev-1")
     await post(served, "devices/dev-1/renew", {"reason": "x"})

@@ -15,7 +15,8 @@ from fleetcert.local.credentials import Tokens
 from fleetcert.local.identity import API_AUDIENCE
 from shared.schemas import examples
 from shared.schemas.access import Role
-from shared.schemas.routes import ROUTES, Route
+from shared.schemas.routes import ROUTES
+from shared.schemas.routing import Route
 
 ALL = [role.value for role in Role]
 GUARDED = [route for route in ROUTES if route.roles]

@@ -96,7 +96,7 @@ async def test_a_block_without_the_onboarding_credential_is_unverified_and_told_
 
 async def test_the_inventory_of_issued_certificates_goes_before_what_the_device_says_of_itself(ward: Ward) -> None:
     issued, reported = device_pem("dev-1"), device_pem("dev-1")
-    ward.inventory.leaves["dev-1"] = issued
+    await ward.import_leaf("dev-1", issued)
     await ward.report_onboarding("dev-1", reported)
     await ward.containment.disable("dev-1", ANN, "stolen")
     await ward.work()

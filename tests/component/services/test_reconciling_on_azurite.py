@@ -116,7 +116,7 @@ async def test_the_app_takes_a_step_at_its_tick(storage: str, fresh_name: str):
     faked = {
         "hub": fleet.hub,
         "fleet_query": fleet.query,
-        "enrollment_groups": fleet.groups,
+        "enrolled": fleet.groups,
         "provisioning": fleet.provisioning,
     }
     members = {name: getattr(adapters, name) for name in adapters.__slots__}

@@ -14,7 +14,6 @@ from shared.domain.alerts import device_alert
 from shared.domain.changes import Reduction
 from shared.domain.containing import Plan, Step, next_step
 from shared.domain.inventory import (
-    EnrollmentGroup,
     Registration,
     Source,
     bare,
@@ -28,7 +27,6 @@ from shared.domain.record import DISPATCH_PATIENCE, Actor, Before, BlockState, C
 
 SOURCE = Source(pass_id="p1", at=NOON)
 RECORD = replace(bare("dev-1", "hub-1", SOURCE).record, enrollment_group="fleet", issues_certificates=True)
-GROUP = EnrollmentGroup(id="fleet", attestation="x509", credential_policy="default")
 CONTAINMENT = Containment(
     actor=Actor(name="ann"),
     reason="stolen",
@@ -43,8 +41,11 @@ CONTAINMENT = Containment(
 )
 
 
-def registration(registration_id: str = "dev-1", hub: str = "hub-1") -> Registration:
-    return Registration(registration_id=registration_id, device_id="dev-1", hub=hub)
+def registration(registration_id: str = "dev-1", hub: str = "hub-1", policy: str | None = "default") -> Registration:
+    group = "fleet" if policy else "other"
+    return Registration(
+        registration_id=registration_id, device_id="dev-1", hub=hub, group=group, credential_policy=policy
+    )
 
 
 def test_a_bare_record_is_looked_at_again():
@@ -67,15 +68,15 @@ def test_a_change_of_anything_else_is_written_with_an_entry():
 
 @pytest.mark.parametrize("registration_id", ["dev-1", "DEV-1"])
 def test_a_registration_that_is_known_changes_nothing(registration_id: str):
-    assert enrolled(RECORD, registration(registration_id), GROUP, SOURCE) is None
+    assert enrolled(RECORD, registration(registration_id), SOURCE) is None
 
 
 def test_another_registration_id_asks_for_a_look_at_the_twin_and_another_group_does_not():
-    renamed = enrolled(RECORD, registration("reg-1"), GROUP, SOURCE)
+    renamed = enrolled(RECORD, registration("reg-1"), SOURCE)
     assert renamed is not None
     assert (renamed.record.registration_id, renamed.record.look_at) == ("reg-1", NOON)
     assert renamed.history[0].details["before.registrationId"] == "dev-1"
-    moved = enrolled(RECORD, registration(), EnrollmentGroup(id="other", attestation="x509"), SOURCE)
+    moved = enrolled(RECORD, registration(policy=None), SOURCE)
     assert moved is not None
     assert (moved.record.enrollment_group, moved.record.issues_certificates) == ("other", False)
     assert moved.record.look_at is None
@@ -85,11 +86,11 @@ def test_another_registration_id_asks_for_a_look_at_the_twin_and_another_group_d
     "record", [replace(RECORD, state=State.RETIRED), replace(RECORD, hub="hub-2")], ids=["retired", "another hub's"]
 )
 def test_devices_that_are_none_of_the_hubs_are_not_enrolled(record: DeviceRecord):
-    assert enrolled(record, registration("reg-1"), GROUP, SOURCE) is None
+    assert enrolled(record, registration("reg-1"), SOURCE) is None
 
 
 def test_the_name_of_a_hub_ignores_case():
-    assert enrolled(RECORD, registration("reg-1", hub="HUB-1"), GROUP, SOURCE) is not None
+    assert enrolled(RECORD, registration("reg-1", hub="HUB-1"), SOURCE) is not None
 
 
 @pytest.mark.parametrize(("is_blocked", "block"), [(True, BlockState.BLOCKED), (False, None)])

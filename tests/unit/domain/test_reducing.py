@@ -306,3 +306,50 @@ def test_an_onboarding_credential_near_its_end_is_decided_on_at_once_and_told_on
     renewed = after([reported(3, "bb", at=NOON + DAY)], told)
     assert renewed is not None
     assert renewed.alerted == ("onboarding/cc/30d",)
+
+
+def test_a_deletion_that_is_heard_first_keeps_what_was_before_it_from_making_a_device() -> None:
+    record = known(lifecycle_event("deleteDeviceIdentity", at=NOON + DAY))
+    assert (record.state, record.due_at) == (State.RETIRED, None)
+    assert after([lifecycle_event("createDeviceIdentity", at=NOON), reported(2)], record) == record
+    returned = after([reported(2, "bb", at=NOON + 2 * DAY)], record)
+    assert returned is not None
+    assert returned.state is State.VALID
+
+
+def test_a_registration_that_overtakes_the_identity_it_made_is_provisional_in_the_new_life() -> None:
+    again = NOON + 2 * DAY
+    deleted = lifecycle_event("deleteDeviceIdentity", at=NOON + DAY)
+    record = known(reported(2), dps_event(dps_record(), at=again), deleted)
+    assert record.state is State.RETIRED
+    created = after([lifecycle_event("createDeviceIdentity", at=again + timedelta(seconds=1))], record)
+    assert created is not None
+    assert (created.state, created.due_at) == (State.PROVISIONAL, again + EARLY_LOOK)
+
+
+def test_patches_of_one_part_each_do_not_hide_each_other_when_they_come_late() -> None:
+    onboarding = {"onboarding": {"thumbprint": "cc", "validUntil": None, "pem": None}}
+    first = twin_event(onboarding, version=2, at=NOON)
+    second = twin_event({"certificate": claim(thumbprint="bb")}, version=3, at=NOON + HOUR)
+    third = twin_event({"onboarding": {"thumbprint": "dd", "validUntil": None, "pem": None}}, version=4, at=NOON + DAY)
+    for order in ([first, second, third], [third, second, first], [second, third, first]):
+        record = known(*order)
+        assert record.certificate is not None
+        assert record.onboarding is not None
+        assert (record.version, record.certificate.thumbprint, record.onboarding.thumbprint) == (4, "bb", "dd")
+
+
+def test_a_device_that_is_shut_out_is_shut_out_again_when_its_identity_turns_out_to_be_a_new_one() -> None:
+    """Its first report in the new life had a higher version, so that nothing told the lives apart until now."""
+    reduction = requested(known(reported(2)), Actor(name="ann"), "stolen", None, NOON + HOUR)
+    assert reduction is not None
+    containment = reduction.record.containment
+    assert containment is not None
+    done = replace(containment, hub_disabled_at=NOON + HOUR, disconnected_at=NOON + HOUR)
+    contained = replace(reduction.record, containment=done, next_deadline=None, dispatch_by=None)
+    alive = after([reported(9, "bb", at=NOON + 2 * DAY)], contained)
+    record = after([lifecycle_event("createDeviceIdentity", at=NOON + DAY)], alive)
+    assert record is not None
+    assert record.containment is not None
+    assert record.containment.hub_disabled_at is None
+    assert (record.reason, record.due_at is not None) == (reasons.CONTAINING, True)
