@@ -100,11 +100,11 @@ class ActionDialog {
   }
 
   /**
-   * The same request may be sent again with the same key, unless it was answered for good: then it is another.
+   * The same request may be sent again with the same key, unless it was answered for good: then the next is another.
    * @param {import("./api.js").ApiError} error
    */
   refused(error) {
-    if (error.status >= 400 && error.status < 500) this.key = crypto.randomUUID();
+    if (error.status >= 400 && error.status < 500 && error.kind !== "in-flight") this.key = crypto.randomUUID();
     if (error.status === 403 && this.action.role) this.app.lacks(this.action.role);
     this.trouble.replaceChildren(h("p", { class: "trouble", "data-problem": error.kind }, told(error)));
   }

@@ -70,7 +70,10 @@ const REVOKE = {
   done: "The certificates are being revoked.",
   typed: true,
   path: (id) => ["devices", id, "revoke"],
-  obstacle: ({ state }) => (state === "retired" ? "the hub has no such device any more" : null),
+  obstacle: ({ state, revocation }) => {
+    if (state === "retired") return "the hub has no such device any more";
+    return revocation && !revocation.finishedAt ? "it is under way" : null;
+  },
 };
 
 /** @type {Action} */
@@ -92,7 +95,8 @@ export const CANCEL = {
  * @returns {Action[]}
  */
 export function actionsFor(device, revocation) {
-  return [RENEW, device.containment ? ENABLE : DISABLE, ...(revocation ? [REVOKE] : [])];
+  const isOut = device.containment !== null && device.containment.release === null;
+  return [RENEW, isOut ? ENABLE : DISABLE, ...(revocation ? [REVOKE] : [])];
 }
 
 /**

@@ -49,8 +49,14 @@ export async function send(path, body, key) {
   return call(`${BASE}${written(path)}`, { method: "POST", headers, body: JSON.stringify(body) });
 }
 
-/** @param {string[]} path */
+/**
+ * A browser takes `.` and `..` for steps in the path, however they are written.
+ * @param {string[]} path
+ */
 function written(path) {
+  if (path.some((part) => part === "." || part === "..")) {
+    throw new ApiError(0, "no-path", "This id fits no address", "Choose such a device by its id in a bulk request.");
+  }
   return path.map(encodeURIComponent).join("/");
 }
 

@@ -4,7 +4,7 @@ import { ask } from "./action-dialog.js";
 import { actionsFor, obstacleTo } from "./actions.js";
 import { failure, isAbort, read } from "./api.js";
 import { certificatePanel } from "./certificate.js";
-import { commandPanel, containmentPanel } from "./containment.js";
+import { commandPanel, containmentPanel, revocationPanel } from "./containment.js";
 import { tags } from "./device-table.js";
 import { h } from "./dom.js";
 import { History } from "./history.js";
@@ -53,8 +53,9 @@ export class DeviceView {
   }
 
   interval() {
-    const { containment, command } = this.device ?? {};
-    return command || (containment && !containment.isVerified) ? WHILE_IT_MOVES : INTERVAL;
+    const { containment, command, revocation } = this.device ?? {};
+    const isContained = containment && (containment.release || !containment.isVerified || !containment.refusedAt);
+    return command || isContained || (revocation && !revocation.finishedAt) ? WHILE_IT_MOVES : INTERVAL;
   }
 
   /** @param {AbortSignal} signal */
@@ -84,7 +85,7 @@ export class DeviceView {
     patch(
       this.body,
       h("div", { class: "column" }, certificatePanel(device)),
-      h("div", { class: "column" }, ...containmentPanel(device), ...commandPanel(device), facts(device)),
+      h("div", { class: "column" }, ...containmentPanel(device), ...revocationPanel(device), ...commandPanel(device), facts(device)),
     );
   }
 

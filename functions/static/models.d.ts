@@ -82,9 +82,33 @@ export interface ContainmentAnswer {
   reason: string;
   hubDisabledAt: string | null;
   block: string | null;
+  blockedAt: string | null;
+  purgedAt: string | null;
+  registryDisabledAt: string | null;
   disconnectedAt: string | null;
   refusedAt: string | null;
+  passedAt: string | null;
   isVerified: boolean;
+  release: ReleaseAnswer | null;
+}
+
+export interface ReleaseAnswer {
+  requestedBy: string;
+  requestedAt: string;
+  reason: string;
+  registryRestoredAt: string | null;
+  enrollmentRestoredAt: string | null;
+  identityRestoredAt: string | null;
+  outcomes: Record<string, string>;
+}
+
+export interface RevocationAnswer {
+  requestedBy: string;
+  requestedAt: string;
+  reason: string;
+  revokedAt: string | null;
+  finishedAt: string | null;
+  failure: string | null;
 }
 
 export interface DeviceAnswer {
@@ -99,6 +123,7 @@ export interface DeviceAnswer {
   onboarding: OnboardingAnswer | null;
   command: CommandAnswer | null;
   containment: ContainmentAnswer | null;
+  revocation: RevocationAnswer | null;
   attempts: number;
   firstSeen: string;
   updatedAt: string;
