@@ -137,6 +137,11 @@ class Containment:
             device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known, condition
         )
 
+    @property
+    def can_revoke(self) -> bool:
+        """Whether certificates can be revoked here: an ADR namespace is configured."""
+        return self._plan.registry
+
     async def advance(self, message: Mapping[str, Any]) -> None:
         """Takes the steps of `{deviceId}` that are still to be done, as far as they go now.
 
