@@ -19,9 +19,9 @@ import psutil
 from rich.console import Console
 from rich.live import Live
 
+from fleetcert.local.cloud import Cloud
 from fleetcert.local.config import LocalConfig
 from fleetcert.local.demo.claims import CLAIMS, Sight, Summary, summarize
-from fleetcert.local.demo.cloud import Cloud
 from fleetcert.local.demo.screen import Screen, show_summary
 from fleetcert.local.manners import Manner
 from fleetcert.local.processes import CannotStart, Child, start_child
