@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from azure.data.tables import TableServiceClient
+from azure.storage.blob import ContainerClient
 
 from fleetcert.local.drills.stage import DrillFailed, Stage
+from fleetcert.operating.audit import entries
+from shared.contracts import format_instant, parse_instant
 
 _SYMPTOM_SECONDS: Final = 5.0
 
@@ -45,12 +48,25 @@ def compare(stage: Stage) -> None:
     let_in = [d for d, note in notes.items() if _is_shut_out(note) and not _is_shut_out(now.get(d, {}))]
     stage.tell(f"shut out as before the loss: {sum(map(_is_shut_out, now.values()))}; not any more: {let_in or 'none'}")
     known = {d: _changes(now.get(d, {})) for d in notes}
-    lost = [(d, change) for d, note in notes.items() for change in sorted(_changes(note) - known[d])]
-    stage.tell(f"changes that were made since the backup and are in the audit alone: {len(lost)}")
-    for device_id, (at, kind) in lost:
-        stage.tell(f"    {at} {device_id} {kind}")
+    _tell_of_the_lost(stage, [(d, *lost) for d, note in notes.items() for lost in sorted(_changes(note) - known[d])])
     if wrong or let_in:
         raise DrillFailed(f"not as before the loss: {', '.join(sorted({*wrong, *let_in}))}")
+
+
+def _tell_of_the_lost(stage: Stage, lost: Sequence[tuple[str, str, str]]) -> None:
+    """The changes (device, instant, kind) that the backup did not have: those that the audit has, and the others."""
+    audited = _audited(stage)
+    stage.tell(f"changes since the backup, which the audit has: {sum(change in audited for change in lost)}")
+    stage.tell(f"changes that nobody has any more: {sum(change not in audited for change in lost)}")
+    for change in lost:
+        stage.tell(f"    {' '.join(change)}{'' if change in audited else '  LOST'}")
+
+
+def _audited(stage: Stage) -> set[tuple[str, str, str]]:
+    name, storage = stage.azure["settings"]["AUDIT"], stage.azure["storage_connection_string"]
+    with ContainerClient.from_connection_string(storage, name) as blobs:
+        found = [(str(e.get("deviceId")), parse_instant(str(e["at"])), str(e["kind"])) for e in entries(blobs)]
+    return {(device_id, format_instant(at), kind) for device_id, at, kind in found}
 
 
 def _look(stage: Stage, device_ids: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
