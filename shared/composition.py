@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from shared.settings import Settings, read_settings
 
@@ -70,8 +71,7 @@ if TYPE_CHECKING:
 type Closer = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class Watching(Struct, frozen=True, kw_only=True):
     """The fleet as a whole: who may sign for it, how it stands, and what is not to be told of it."""
 
     issuers: IssuerWatch
@@ -81,8 +81,7 @@ class Watching:
     summaries: Summaries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(Struct, frozen=True, kw_only=True):
     """The use cases, ready to be called."""
 
     recording: Recording
@@ -111,8 +110,7 @@ class Services:
     inventories: Inventories
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapters:
+class Adapters(Struct, frozen=True, kw_only=True):
     """The ports, each with the real SDK behind it."""
 
     table: Table

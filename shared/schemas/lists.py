@@ -9,11 +9,11 @@ from msgspec import UNSET, Struct, UnsetType
 from shared.contracts import format_instant
 from shared.domain import record
 from shared.domain.keys import EXPIRES
-from shared.domain.listing import DeviceLine
 from shared.schemas.answers import ActorAnswer, actor_answer, opaque, transparent
 from shared.schemas.requests import Malformed
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
+    from shared.domain.listing import DeviceLine
     from shared.services.histories import HistoryLine, HistoryPage
     from shared.services.listing import Page
 

@@ -79,6 +79,8 @@ class FakeTable:
     def _check(self, write: Write) -> None:
         odd = {name: value for name, value in write.row.values.items() if type(value) not in PLAIN}
         assert not odd, f"a table holds plain values alone: {odd}"
+        assert len(write.row.key) <= 512, f"Azure refuses a key of {len(write.row.key)} characters"
+        assert not set(write.row.key) & set("/\\#?"), f"Azure refuses the key {write.row.key!r}"
         present = self.rows.get((write.row.partition, write.row.key))
         if write.kind == "insert" and present:
             raise Conflict(write.row.key)
