@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fleetcert.local.demo.cloud import Attempt, Cloud, Issued
+from fleetcert.local.cloud import Attempt, Cloud, Issued
 from fleetcert.local.fleet import device_names
 from fleetcert.local.manners import Manner
 from shared.contracts import AlertType

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.live import Live
 
 from fleetcert.local.child_azure import child_azure
+from fleetcert.local.cloud import Cloud
 from fleetcert.local.config import LocalConfig
 from fleetcert.local.demo.agents import FleetLog
 from fleetcert.local.demo.claims import CLAIMS, Sight, Summary, summarize
-from fleetcert.local.demo.cloud import Cloud
 from fleetcert.local.demo.pace import Pace
 from fleetcert.local.demo.screen import Screen, show_summary
 from fleetcert.local.manners import Manner

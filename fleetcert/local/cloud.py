@@ -17,6 +17,8 @@ from azure.storage.blob import ContainerClient
 _LARGEST_FLEET: Final = 500
 _OF_A_CERTIFICATE: Final = ("thumbprint", "validUntil")
 _HUB_API: Final = {"api-version": "2021-04-12"}
+_ADR_API: Final = {"api-version": "2026-03-01-preview"}
+_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,16 @@ class Cloud:
     def __init__(self, azure: Mapping[str, Any]) -> None:
         self._azure = azure
         context = ssl.create_default_context(cafile=azure["ca_bundle"])
-        self._http = httpx.Client(verify=context, timeout=10)
+        self._http = httpx.Client(verify=context, timeout=_SECONDS)
         self._tokens: dict[str, str] = {}
-        self._log = RegistrationLog(azure["eventhub_connection_string"], azure["settings"]["DPS_EVENTS"])
+        self._log: RegistrationLog | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
         self._http.close()
 
     # -- the emulated services' own state ----------------------------------------------------------------------------
@@ -73,6 +76,23 @@ class Cloud:
             by_device[entry["deviceId"]].append(Issued(entry["thumbprint"], entry["notAfter"]))
         return by_device
 
+    def reported(self) -> dict[str, str | None]:
+        """Device id -> the thumbprint of the certificate that its twin reports."""
+        url, query = f"https://{self._azure['iothub_hostname']}/devices/query", {"query": "SELECT * FROM devices"}
+        answer = self._http.post(url, params=_HUB_API, headers=self._bearer("https://iothubs.azure.net"), json=query)
+        twins = {twin["deviceId"]: twin["properties"]["reported"] for twin in answer.raise_for_status().json()}
+        return {device_id: (twin.get("certificate") or {}).get("thumbprint") for device_id, twin in twins.items()}
+
+    def revoke_issuer(self, policy: str) -> None:
+        """Has ADR revoke the issuing CA of a credential policy, as the portal does (ARM: Policies_RevokeIssuer)."""
+        azure = self._azure
+        path = (
+            f"/subscriptions/{azure['subscription_id']}/resourceGroups/{azure['resource_group']}/providers"
+            f"/Microsoft.DeviceRegistry/namespaces/{azure['adr_namespace']}/credentials/default/policies/{policy}"
+        )
+        url, headers = f"{azure['arm_endpoint']}{path}/revokeIssuer", self._bearer("https://management.azure.com")
+        self._http.post(url, params=_ADR_API, headers=headers).raise_for_status()
+
     def alerts(self) -> list[dict[str, Any]]:
         """The CloudEvents that the Event Grid topic took."""
         return list(self._http.get(self._azure["eventgrid_log_url"]).raise_for_status().json())
@@ -85,7 +105,11 @@ class Cloud:
             return list(blobs.list_blob_names())
 
     def attempts(self) -> list[Attempt]:
-        """The registrations in DPS's log, as its event hub holds them."""
+        """The registrations in DPS's log that were heard so far; the first call begins to listen."""
+        if self._log is None:
+            self._log = RegistrationLog(
+                self._azure["eventhub_connection_string"], self._azure["settings"]["DPS_EVENTS"]
+            )
         return self._log.attempts()
 
     # -- the app's word ----------------------------------------------------------------------------------------------
@@ -107,6 +131,18 @@ class Cloud:
         answer = self._app("GET", f"/api/devices/{device_id}")
         return dict(answer.json()) if answer.is_success else {}
 
+    def history(self, device_id: str) -> list[dict[str, Any]]:
+        """The app's history of a device, the newest first; empty where it has none."""
+        answer = self._app("GET", f"/api/devices/{device_id}/history?limit=500")
+        return list(answer.json()["changes"]) if answer.is_success else []
+
+    def answers(self) -> str:
+        """What the app's list of devices answers now: a status, or that none comes within two seconds."""
+        try:
+            return str(self._app("GET", "/api/devices?limit=1", seconds=2.0).status_code)
+        except httpx.TransportError:
+            return "no answer"
+
     def renew(self, device_id: str, reason: str) -> bool:
         """Asks the app for a renewal by hand."""
         return self._app("POST", f"/api/devices/{device_id}/renew", {"reason": reason}).is_success
@@ -115,13 +151,17 @@ class Cloud:
         """Asks the app to shut a device out."""
         return self._app("POST", f"/api/devices/{device_id}/disable", {"reason": reason}).is_success
 
-    def _app(self, method: str, path: str, body: Mapping[str, str] | None = None) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self._azure['roles']['all']}"}
-        return self._http.request(method, f"{self._azure['functions_url']}{path}", headers=headers, json=body)
+    def _app(
+        self, method: str, path: str, body: Mapping[str, str] | None = None, seconds: float = _SECONDS
+    ) -> httpx.Response:
+        headers, url = {"Authorization": f"Bearer {self._azure['roles']['all']}"}, self._azure["functions_url"] + path
+        return self._http.request(method, url, headers=headers, json=body, timeout=seconds)
 
     def _get(self, url: str, resource: str, parameters: Mapping[str, str] | None = None) -> Any:
-        headers = {"Authorization": f"Bearer {self._token(resource)}"}
-        return self._http.get(url, params=parameters, headers=headers).raise_for_status().json()
+        return self._http.get(url, params=parameters, headers=self._bearer(resource)).raise_for_status().json()
+
+    def _bearer(self, resource: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token(resource)}"}
 
     def _token(self, resource: str) -> str:
         if resource not in self._tokens:
