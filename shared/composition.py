@@ -6,13 +6,18 @@ Nothing is imported from an SDK and nothing is asked of a network before that, b
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from shared.settings import Settings, read_settings
+from shared import telemetry, tracing
+from shared.errors import SettingsError
+from shared.settings import Settings, read_settings, read_telemetry_settings
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -57,6 +62,8 @@ if TYPE_CHECKING:
     from shared.services.sweeps import Sweeps
 
 type Closer = Callable[[], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +131,8 @@ class Composition:
         self._composing = asyncio.Lock()
         self._services: Services | None = None
         self._adapters: Adapters | None = None
+        self._is_observed = False
+        self._close_telemetry: Callable[[], None] | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -138,6 +147,21 @@ class Composition:
         return PlatformPrincipals(
             platform_authenticates=self.settings.platform_authenticates, tenant_id=self.settings.tenant_id
         )
+
+    @cached_property
+    def site(self) -> str:
+        """The function app's name, as the platform gives it."""
+        return self._environment.get("WEBSITE_SITE_NAME") or "fleetcert"
+
+    def expanded(self, text: str) -> str:
+        """A binding's member with the value of each setting that it names as `%NAME%`, as the host sees it."""
+        return re.sub(r"%(\w+)%", lambda named: self._environment.get(named[1], named[0]), text)
+
+    def observe(self) -> None:
+        """Begins to export telemetry at its first call, if it goes anywhere: trouble with it stops nobody's work."""
+        if not self._is_observed:
+            self._is_observed = True
+            self._close_telemetry = begin_telemetry(self._environment)
 
     async def services(self) -> Services:
         """The services. The first call checks the table's layout.
@@ -154,11 +178,34 @@ class Composition:
         adapters, self._adapters, self._services = self._adapters, None, None
         for close in adapters.closers if adapters else ():
             await close()
+        if self._close_telemetry is not None:
+            await asyncio.to_thread(self._close_telemetry)
 
     async def _compose(self) -> Services:
         if self._adapters is None:
             self._adapters = build_adapters(self.settings)
         return await build_services(self.settings, self._adapters)
+
+
+def begin_telemetry(environment: Mapping[str, str]) -> Callable[[], None] | None:
+    """Sets up what the settings ask for, and returns what ends it; None where they ask for nothing.
+
+    A wrong setting and a library that refuses it are logged: nobody's renewal waits for telemetry.
+    """
+    try:
+        settings = read_telemetry_settings(environment)
+        if settings.log_format == "json":
+            from shared.logs import write_json
+
+            write_json()
+        if not settings.goes_somewhere:
+            return None
+        from shared.adapters.exporting import export
+
+        return export(settings)
+    except (SettingsError, ValueError) as problem:
+        _log.error("nothing is exported: %s", problem)  # what is wrong is the setting, not the code
+        return None
 
 
 async def build_services(settings: Settings, adapters: Adapters) -> Services:
@@ -191,6 +238,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.telling import RecordedTags, Telling
 
     clock, policies = SystemClock(), _policies(settings)
+    adapters = _observed(settings, adapters)
     budget = Budget(settings.c2d_per_minute, settings.c2d_share)
     table = CountedTable(adapters.table)
     store = FleetStore(table, settings.shards)
@@ -237,6 +285,36 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         ),
         reconciling=_reconciling(settings, adapters, store, table, outbox, policies, issuers),
         inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
+    )
+
+
+def _observed(settings: Settings, adapters: Adapters) -> Adapters:
+    """The ports as they are, where nothing is exported; else each call of them is a span and a duration.
+
+    IoT Hub, DPS and Azure Resource Manager are not among them: their adapters trace the requests themselves.
+    """
+    if not tracing.is_on():
+        return adapters
+    from shared.services.calling import observed
+    from shared.services.traced_ports import TracedAlerts, TracedQueue, TracedSender, TracedTable
+
+    hubs = settings.iot_events, settings.dps_events, settings.connection_events
+    queues = settings.renewal_commands, settings.containment
+    telemetry.begin_at_zero({"hub": hubs, "queue": queues})
+    blobs = {"az.namespace": "Microsoft.Storage", "server.address": settings.storage_host("blob")}
+    queue_host, events = settings.storage_host("queue"), {"messaging.system": "eventhubs"}
+    return replace(
+        adapters,
+        table=TracedTable(adapters.table, settings.fleet_table, settings.storage_host("table")),
+        alerts=TracedAlerts(adapters.alerts, urlsplit(settings.eventgrid_topic_endpoint).netloc),
+        renewal_commands=TracedQueue(adapters.renewal_commands, settings.renewal_commands, queue_host),
+        containment=TracedQueue(adapters.containment, settings.containment, queue_host),
+        sender=TracedSender(adapters.sender, settings.iothub_hostname),
+        dead_letters=observed(adapters.dead_letters, "dead-letters", blobs),
+        audit=observed(adapters.audit, "audit", blobs),
+        inventories=observed(adapters.inventories, "inventory", blobs),
+        backlogs=[observed(backlog, "backlog", blobs) for backlog in adapters.backlogs],
+        event_hubs=[observed(hub, "event-hub", events) for hub in adapters.event_hubs],
     )
 
 

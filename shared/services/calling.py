@@ -1,0 +1,122 @@
+"""Calls of the services that Azure offers, as spans and durations: what all traced ports have in common."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from shared import telemetry, tracing
+from shared.errors import Conflict
+from shared.telemetry import Metric
+from shared.tracing import Kind, Spanning, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. attributes: of the span; those that the metric knows are the metric's too.
+
+    parent: a context in place of the caller's, to which the span is linked then.
+    """
+
+    name: str
+    metric: Metric
+    attributes: Mapping[str, Value]
+    kind: Kind = "client"
+    parent: str | None = None
+
+
+@contextmanager
+def calling(call: Call) -> Iterator[Spanning]:
+    """Traces and times the block."""
+    started = time.perf_counter()
+    labels: dict[str, str | int] = {}
+    try:
+        with _failing(labels), _span(call, is_around=True) as span:
+            yield span
+    finally:
+        _note(call, time.perf_counter() - started, labels)
+
+
+async def streaming[T](call: Call, items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The items, traced and timed: what their reader does between two of them counts for the span alone."""
+    waited, count = 0.0, 0
+    labels: dict[str, str | int] = {}
+    try:
+        with _failing(labels), _span(call, is_around=False) as span:
+            while True:
+                started = time.perf_counter()
+                try:
+                    item = await anext(items)
+                except StopAsyncIteration:
+                    break
+                finally:
+                    waited += time.perf_counter() - started
+                count += 1
+                yield item
+            span.note("db.response.returned_rows", count)
+    finally:
+        _note(call, waited, labels)
+
+
+class Observed:
+    """Any port: each of its methods that waits for something is a span and a duration under the port's name."""
+
+    def __init__(self, port: Any, name: str, attributes: Mapping[str, Value]) -> None:
+        self._port = port
+        self._name = name
+        self._attributes = attributes
+
+    def __getattr__(self, member: str) -> Any:
+        found = getattr(self._port, member)
+        if inspect.isasyncgenfunction(found):
+            return lambda *given, **named: streaming(self._call(member), found(*given, **named))
+        return self._observed(member, found) if inspect.iscoroutinefunction(found) else found
+
+    def _observed(self, member: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        async def observed(*given: Any, **named: Any) -> Any:
+            with calling(self._call(member)):
+                return await method(*given, **named)
+
+        return observed
+
+    def _call(self, member: str) -> Call:
+        attributes = {"port": self._name, "operation": member, **self._attributes}
+        return Call(f"{self._name} {member}", telemetry.STORAGE_DURATION, attributes)
+
+
+def observed[P](port: P, name: str, attributes: Mapping[str, Value]) -> P:
+    """The port, observed."""
+    return cast(P, Observed(port, name, attributes))
+
+
+def _span(call: Call, *, is_around: bool) -> Any:
+    caller = tracing.current() if call.parent else None
+    return tracing.span(
+        call.name,
+        call.kind,
+        call.attributes,
+        parent=call.parent,
+        links=[caller] if caller else [],
+        answers=(Conflict,),
+        is_around=is_around,
+    )
+
+
+@contextmanager
+def _failing(labels: dict[str, str | int]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        labels["error.type"] = type(error).__name__
+        raise
+
+
+def _note(call: Call, seconds: float, labels: Mapping[str, str | int]) -> None:
+    known = {n: v for n, v in call.attributes.items() if n in call.metric.attributes and isinstance(v, str | int)}
+    telemetry.note(call.metric, seconds, {**known, **labels})
