@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from shared.services.event_lag import EventPositions
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
+    from shared.services.fleet_gauges import FleetGauges
     from shared.services.fleet_health import Backlog, HealthWatch
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories, InventoryBlobs
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from shared.services.reconciling import Enrolled, FleetQuery, Reconciling
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
+    from shared.services.seen import SeenRows
     from shared.services.snapshots import Snapshots
     from shared.services.store import FleetStore
     from shared.services.strangers import Strangers
@@ -75,6 +77,7 @@ class Watching:
     health: HealthWatch
     snapshots: Snapshots
     summaries: Summaries
+    gauges: FleetGauges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +264,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         recording=recording,
         intake=Intake(recording, alerts, clock),
         sweeps=Sweeps(deadlines, table, alerts, clock),
-        watching=_watching(settings, adapters, store, table, alerts, suppressions),
+        watching=_watching(settings, adapters, store, table, alerts, suppressions, seen),
         deadlines=deadlines,
         commands=Commands(store, CountedSender(adapters.sender), adapters.hub, policies, clock),
         containment=Containment(
@@ -353,9 +356,11 @@ def _watching(
     table: Table,
     alerts: Alerts,
     suppressions: Suppressions,
+    seen: SeenRows,
 ) -> Watching:
     from shared.clock import SystemClock
     from shared.domain.levels import Levels
+    from shared.services.fleet_gauges import FleetGauges
     from shared.services.fleet_health import HealthWatch
     from shared.services.issuers import IssuerWatch
     from shared.services.snapshots import Snapshots
@@ -375,6 +380,7 @@ def _watching(
             interval=settings.snapshot_interval,
         ),
         summaries=Summaries(store, table, clock),
+        gauges=FleetGauges(table, seen),
     )
 
 

@@ -45,6 +45,8 @@ _FIXED: Final[Mapping[str, str]] = {
     "C2D_SHARE": "0.5",
     "CONTAINMENT_LOOK_INTERVAL": "PT5S",  # five minutes in Azure, which outlast a demo's certificate
     "SHARDS": "16",
+    "PYTHON_ENABLE_OPENTELEMETRY": "true",  # the worker tells the host that the app exports its own lines
+    "OTEL_METRIC_EXPORT_INTERVAL": "5000",  # a minute in Azure, which is long for somebody who looks
     "FLEETCERT_TENANT_ID": TENANT_ID,
 }
 
@@ -53,7 +55,8 @@ def app_settings(
     config: LocalConfig, services: LocalServices, storage: str, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """The app's own settings; one that is in `environment` has that value. storage: the connection string."""
-    endpoints, event_hubs = Endpoints(services.ports), ConnectionStrings.of(services).event_hubs
+    endpoints, strings = Endpoints(services.ports), ConnectionStrings.of(services)
+    event_hubs = strings.event_hubs
     settings = {
         **_FIXED,
         **QUEUES,
@@ -68,6 +71,8 @@ def app_settings(
         "ARM_ENDPOINT": endpoints.arm,
         "DPS_RESOURCE_ID": names.DPS_RESOURCE_ID,
         "EVENTGRID_TOPIC_ENDPOINT": endpoints.event_grid,
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": strings.insights,
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"Authorization=AAD;ClientId={services.identity.client_id}",
         "POLICY_VALIDITY": f"PT{int(config.validity.total_seconds())}S",
         "C2D_PER_MINUTE": "100" if config.throttled else "1000",  # one unit of S1, or ten
         "RECONCILE_QUERIES_PER_MINUTE": "20" if config.throttled else "200",

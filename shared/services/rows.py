@@ -97,13 +97,18 @@ def _containment_writes(partition: str, change: Change) -> list[Write]:
 
 
 def _containment_row(partition: str, record: DeviceRecord) -> Row | None:
-    """Who is being shut out, for those who look at connections: `verifiedAt` once the device was seen gone."""
+    """Who is being shut out, for those who look at connections: `verifiedAt` once the device was seen gone.
+
+    block: whether anybody knows that DPS turns the device away, once it was blocked.
+    """
     containment = record.containment
     if containment is None:
         return None
     values: dict[str, Value] = {"deviceId": record.device_id, "requestedAt": containment.requested_at}
     if containment.disconnected_at is not None:
         values["verifiedAt"] = containment.disconnected_at
+    if containment.block is not None:
+        values["block"] = containment.block.value
     return Row(partition, keys.contained_key(record.device_id), values)
 
 

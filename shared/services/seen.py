@@ -12,6 +12,7 @@ from typing import Final
 
 from shared.domain import keys
 from shared.domain.presence import Contained, Seen
+from shared.domain.record import BlockState
 from shared.errors import Conflict
 from shared.services.ports import Row, Table, Value, Write
 
@@ -108,7 +109,11 @@ def _seen_row(row: Row) -> SeenRow:
 
 def _contained(row: Row) -> Contained:
     verified_at = row.values.get("verifiedAt")
-    return Contained(_instant(row.values["requestedAt"]), _instant(verified_at) if verified_at else None)
+    return Contained(
+        _instant(row.values["requestedAt"]),
+        _instant(verified_at) if verified_at else None,
+        is_proven=row.values.get("block") != BlockState.BLOCKED_UNVERIFIED,
+    )
 
 
 def _instant(value: Value) -> datetime:

@@ -101,10 +101,18 @@ class App:
         self._engine = engine
         self.functions = {function.name: function for function in functions}
 
-    async def invoke(self, name: str, inputs: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Outcome:
+    async def invoke(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        retries: int = 0,
+        caller: str | None = None,
+    ) -> Outcome:
         function = self.functions[name]
         with self._engine.invocation(function) as invocation_id:
-            return await self._engine.invoke(function, invocation_id, inputs, metadata or {})
+            return await self._engine.invoke(function, invocation_id, inputs, metadata or {}, retries, caller)
 
     async def call(
         self,
