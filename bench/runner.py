@@ -22,6 +22,7 @@ BENCHES: Final = (
     "cold_start_vs_sdks",
     "pacing_budget_used",
     "issue_vs_floor",
+    "monthly_cost",
 )
 """The modules of this package that measure something, in the order in which they run."""
 

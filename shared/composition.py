@@ -259,7 +259,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
     leaves = LeafRows(table, settings.shards)
-    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers, leaves)
+    recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
         intake=Intake(recording, alerts, clock),
@@ -393,6 +393,7 @@ def build_adapters(settings: Settings) -> Adapters:
     from shared.adapters.dps_inventory import DpsInventory
     from shared.adapters.feedback import HubFeedback
     from shared.adapters.hub_query import HubQuery
+    from shared.domain.ca_watch import Source
 
     managed, client_id = settings.has_managed_identity, settings.client_id
     credential = async_credential(managed=managed, client_id=client_id)
@@ -420,7 +421,7 @@ def build_adapters(settings: Settings) -> Adapters:
         feedback=feedback,
         fleet_query=hub,
         enrolled=inventory,
-        ca_certificates=authorities,
+        ca_certificates={**authorities, Source.GROUP: inventory},
         backlogs=storage.backlogs,
         event_hubs=event_hubs,
         closers=(
@@ -507,7 +508,7 @@ class _Storage:
             endpoints = settings.table_endpoint or "", settings.blob_endpoint or "", settings.queue_endpoint or ""
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
-            self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
+            self.audit = AppendBlobs.from_endpoint(settings.audit_endpoint or endpoints[1], settings.audit, credential)
             self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),

@@ -55,8 +55,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     The connections of the triggers and the host's storage are the platform's: here they say where it can be seen how
     far events are read. iothub_resource_id: the source of all alerts. shards: fixed once the table is made.
     policy_validity: the issuing policy's leaf validity, which bounds a claim without proof. containment_look_interval:
-    parts the two looks that prove a connection gone. audit: the container of the audit's chain; inventory: that of
-    what was issued for onboarding. history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
+    parts the two looks that prove a connection gone. audit: the container of the audit's chain, and
+    audit_endpoint the account that holds it where that is not the fleet's own; inventory: the container of what was
+    issued for onboarding. history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
     sends. digest_above: more alerts of a kind at once become one digest. arm_endpoint: of Azure Resource Manager.
     dps_resource_id: whose CA certificates are watched beside the hub's. issuer_levels, onboarding_levels: days before
     an end at which people are told. trusted_issuers: PEM of issuing CAs beside the hub's own, `\\n` for line breaks.
@@ -90,6 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     table_endpoint: Endpoint | None = field(name="FleetStorage__tableServiceUri", default=None)
     queue_endpoint: Endpoint | None = field(name="FleetStorage__queueServiceUri", default=None)
     blob_endpoint: Endpoint | None = field(name="FleetStorage__blobServiceUri", default=None)
+    audit_endpoint: Endpoint | None = field(name="AuditStorage__blobServiceUri", default=None)
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"

@@ -28,6 +28,7 @@ class Source(StrEnum):
 
     HUB = "hub"
     DPS = "dps"
+    GROUP = "enrollment-group"
 
 
 class IssuerState(StrEnum):
@@ -49,8 +50,22 @@ class ListedCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedCertificate:
+    """A CA certificate that its list tells about and does not give. thumbprint: SHA-256 in hex."""
+
+    name: str
+    thumbprint: str
+    subject: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """A CA certificate that was seen. thumbprint: SHA-256 in hex. told: the levels that were alerted."""
+    """A CA certificate that was seen. thumbprint: SHA-256 in hex. told: the levels that were alerted.
+
+    pem: "" where no list gives it.
+    """
 
     thumbprint: str
     source: Source
@@ -91,6 +106,22 @@ def read_issuer(source: Source, listed: ListedCertificate, now: datetime) -> Iss
         pem=listed.pem,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
+        first_seen=now,
+        last_seen=now,
+    )
+
+
+def described_issuer(source: Source, described: DescribedCertificate, now: datetime) -> Issuer:
+    """A CA certificate that was told about, as one that is seen for the first time."""
+    return Issuer(
+        thumbprint=described.thumbprint,
+        source=source,
+        name=described.name,
+        policy=None,
+        subject=described.subject,
+        pem="",
+        not_before=described.not_before,
+        not_after=described.not_after,
         first_seen=now,
         last_seen=now,
     )

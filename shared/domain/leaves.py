@@ -82,12 +82,6 @@ def learned(record: DeviceRecord, leaf: Leaf, source: str, at: datetime, policy:
     return Reduction(with_a_deadline(changed, at, policy), (entry,))
 
 
-def introduced(reduction: Reduction, leaf: Leaf | None, at: datetime, policy: RenewalPolicy) -> Reduction:
-    """A device that is heard of for the first time, with the leaf that waited for it."""
-    known = learned(reduction.record, leaf, "inventory", at, policy) if leaf is not None else None
-    return replace(known, history=(*reduction.history, *known.history)) if known is not None else reduction
-
-
 def _certificate(pem: str, registration_id: str) -> x509.Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode())

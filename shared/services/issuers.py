@@ -15,10 +15,12 @@ from cryptography import x509
 from shared.clock import Clock
 from shared.domain.ca_watch import (
     ISSUER_LEVELS,
+    DescribedCertificate,
     Issuer,
     IssuerState,
     ListedCertificate,
     Source,
+    described_issuer,
     read_issuer,
     remaining,
     watch,
@@ -40,7 +42,7 @@ _log = logging.getLogger(__name__)
 class CaCertificates(Protocol):
     """A list of CA certificates in Azure."""
 
-    async def listed(self) -> Sequence[ListedCertificate]:
+    async def listed(self) -> Sequence[ListedCertificate | DescribedCertificate]:
         """All that are listed."""
 
 
@@ -89,7 +91,7 @@ class IssuerWatch:
     async def _read(self, source: Source, now: datetime) -> list[Issuer]:
         """Those that Azure trusts: of an uploaded one the possession must be proved; a policy's comes from ADR."""
         listed = await self._lists[source].listed()
-        return [read_issuer(source, c, now) for c in listed if c.is_verified or c.policy]
+        return [i for certificate in listed if (i := _seen(source, certificate, now)) is not None]
 
     async def _store(self, writes: Sequence[Write]) -> None:
         for batch in batched(writes, TRANSACTION_LIMIT, strict=False):
@@ -139,6 +141,12 @@ def _load(pem: str) -> x509.Certificate:
 async def stored_issuers(table: Table) -> list[Issuer]:
     """All that the table knows. Raises: InfrastructureFault."""
     return [_issuer(row) async for row in table.scan(FLEET_PARTITION, _PREFIX, _PREFIX[:-1] + '"')]
+
+
+def _seen(source: Source, certificate: ListedCertificate | DescribedCertificate, now: datetime) -> Issuer | None:
+    if isinstance(certificate, DescribedCertificate):
+        return described_issuer(source, certificate, now)
+    return read_issuer(source, certificate, now) if certificate.is_verified or certificate.policy else None
 
 
 def _split(pem: str) -> list[str]:

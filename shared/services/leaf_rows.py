@@ -16,6 +16,7 @@ from shared.domain import keys
 from shared.domain.leaves import Leaf
 from shared.services.ports import Row, Table, Value, Write
 
+_EXIST: Final = keys.setting_key("leaves")
 _TRANSACTION: Final = 50
 """Rows of 2 KB each: well below what a transaction may hold."""
 
@@ -28,7 +29,12 @@ class LeafRows:
         self._shards = shards
 
     async def of(self, registration_ids: Iterable[str]) -> dict[str, Leaf]:
-        """The leaves of those registration ids that have one. Raises: InfrastructureFault."""
+        """The leaves of those registration ids that have one; one read where there is no inventory at all.
+
+        Raises: InfrastructureFault.
+        """
+        if await self._table.get(keys.FLEET_PARTITION, _EXIST) is None:
+            return {}
         groups: dict[str, dict[str, str]] = defaultdict(dict)
         for registration_id in registration_ids:
             groups[self._partition(registration_id)][keys.leaf_key(registration_id)] = registration_id
@@ -38,6 +44,10 @@ class LeafRows:
 
     async def put(self, leaves: Sequence[Leaf]) -> None:
         """Stores them; whoever had another leaf has this one from now on. Raises: InfrastructureFault."""
+        if not leaves:
+            return
+        exist = Row(keys.FLEET_PARTITION, _EXIST, {"value": True})
+        await self._table.commit(keys.FLEET_PARTITION, [Write("upsert", exist)])
         groups: dict[str, dict[str, Write]] = defaultdict(dict)
         for leaf in leaves:
             partition = self._partition(leaf.registration_id)

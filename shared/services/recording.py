@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.clock import Clock
@@ -12,7 +12,6 @@ from shared.domain.changes import Policies, Reduction
 from shared.domain.envelope import Envelope
 from shared.domain.events import DomainEvent, RegistrationFailed, TwinUnclear
 from shared.domain.history import HistoryEntry
-from shared.domain.leaves import Leaf, introduced
 from shared.domain.parsing import parse_dps_event, parse_hub_event, read_twin
 from shared.domain.record import DISPATCH_PATIENCE, DeviceRecord
 from shared.domain.reducing import reduce
@@ -20,7 +19,7 @@ from shared.errors import BadEvent
 from shared.services.batches import EventBatches, Rejected
 from shared.services.issuers import verifying
 from shared.services.outbox import Outbox
-from shared.services.ports import DeadLetters, Hub, Leaves, TrustedIssuersNow
+from shared.services.ports import DeadLetters, Hub, TrustedIssuersNow
 from shared.services.store import FleetStore
 from shared.services.strangers import Strangers
 
@@ -29,10 +28,7 @@ type Heard = tuple[Envelope, DomainEvent]
 
 
 class Recording:
-    """Records what the event hubs tell.
-
-    issuers: None where certificates are not verified; leaves: None where no inventory is kept.
-    """
+    """Records what the event hubs tell. issuers: None where certificates are not verified."""
 
     def __init__(
         self,
@@ -44,7 +40,6 @@ class Recording:
         clock: Clock,
         strangers: Strangers | None = None,
         issuers: TrustedIssuersNow | None = None,
-        leaves: Leaves | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -54,7 +49,6 @@ class Recording:
         self._clock = clock
         self._strangers = strangers
         self._issuers = issuers
-        self._leaves = leaves
 
     async def record_hub_events(self, envelopes: Sequence[Envelope]) -> None:
         """Twin changes and the lifecycle of identities. Raises: InfrastructureFault."""
@@ -79,31 +73,15 @@ class Recording:
         for item in heard:
             by_device[item[1].device_id].append(item)
         policies = await verifying(self._policies, self._issuers) if by_device else self._policies
-        known = await self._store.load_many(by_device)
-        waiting = await self._waiting_leaves(by_device, known)
         unknown: dict[str, RegistrationFailed] = {}
 
         def reducer(device_id: str, record: DeviceRecord | None) -> Reduction | None:
-            reduction = self._reduced(by_device[device_id], record, policies, rejected, unknown)
-            if record is not None or reduction is None:
-                return reduction
-            return introduced(reduction, waiting.get(device_id), self._clock.now(), policies.renewal)
+            return self._reduced(by_device[device_id], record, policies, rejected, unknown)
 
-        written = await self._store.update(by_device, reducer, known, ready=lambda: self._batches.keep(rejected))
+        written = await self._store.update(by_device, reducer, ready=lambda: self._batches.keep(rejected))
         if unknown and self._strangers:
             await self._strangers.count(list(unknown.values()))
         await self._outbox.dispatch(written)
-
-    async def _waiting_leaves(
-        self, by_device: Mapping[str, Sequence[Heard]], known: Collection[str]
-    ) -> Mapping[str, Leaf]:
-        """Those of devices that get a record now; a stranger who failed to register gets none."""
-        new = [
-            device_id
-            for device_id, heard in by_device.items()
-            if device_id not in known and any(not isinstance(event, RegistrationFailed) for _, event in heard)
-        ]
-        return await self._leaves.of(new) if self._leaves and new else {}
 
     async def _resolved(self, heard: Heard, rejected: Rejected) -> Heard | None:
         """The event, with a patch that is unclear alone replaced by the twin as it stands now."""

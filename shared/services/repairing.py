@@ -15,7 +15,7 @@ from shared.domain.changes import Policies, Reduction
 from shared.domain.events import IdentityCreated, IdentityDeleted, TagsChanged, TwinReported
 from shared.domain.history import HistoryEntry
 from shared.domain.inventory import Registration, Source
-from shared.domain.leaves import introduced
+from shared.domain.leaves import Leaf, learned
 from shared.domain.parsing import read_tags, read_twin
 from shared.domain.record import DeviceRecord, State
 from shared.domain.reducing import reduce
@@ -101,12 +101,13 @@ class Repairs:
             if record is not None and self._is_doubtful(record, listed[device_id]):
                 doubtful.add(device_id)
             reduction = self._compared(record, listed[device_id], source, policies, unreadable)
-            if record is not None or reduction is None:
+            current, leaf = reduction.record if reduction else record, leaves.get(device_id)
+            if current is None or leaf is None:
                 return reduction
-            return introduced(reduction, waiting.get(device_id), source.at, policies.renewal)
+            return _in_turn(reduction, learned(current, leaf, "inventory", source.at, policies.renewal))
 
         known = await self._store.load_many(listed)
-        waiting = await self._leaves.of(listed.keys() - known.keys()) if self._leaves else {}
+        leaves = await self._leaves_of(listed, known)
         written = await self._written(listed, reducer, known)
         found = len(listed.keys() - known.keys())
         tally = Counter(
@@ -117,6 +118,15 @@ class Repairs:
             unreadable=len(unreadable),
         )
         return tally + await self.by_looks(pass_id, doubtful)
+
+    async def _leaves_of(self, device_ids: Iterable[str], known: Mapping[str, Stored]) -> dict[str, Leaf]:
+        """The leaves that inventories have for devices whose records know of none, by device id."""
+        if self._leaves is None:
+            return {}
+        names = {d: known[d].record.registration_id if d in known else d for d in device_ids}
+        wanting = {d: name for d, name in names.items() if d not in known or known[d].record.inventoried is None}
+        found = await self._leaves.of(wanting.values())
+        return {d: found[name] for d, name in wanting.items() if name in found}
 
     async def by_looks(self, pass_id: str, device_ids: Iterable[str]) -> Tally:
         """Reads these devices one by one, and retires those that the hub does not know. Raises: InfrastructureFault."""

@@ -17,10 +17,12 @@ from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentity
 from azure.iot.device import ProvisioningDeviceClient
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from support.fakes import NOON
 from support.hub_clients import operational_credentials
 
-from shared.adapters import dps_inventory, hub_query
+from shared.adapters import dps, hub_query
 from shared.adapters.dps import Enrollments
 from shared.adapters.dps_inventory import DpsInventory
 from shared.adapters.hub_query import HubQuery
@@ -94,7 +96,7 @@ async def test_a_listed_twin_says_what_a_twin_that_is_read_says(hub: HubQuery, r
 async def test_groups_and_registrations_are_listed_with_what_they_issue(
     azure: dict[str, Any], inventory: DpsInventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(dps_inventory, "PAGE", 1)
+    monkeypatch.setattr(dps, "PAGE", 1)
     ids = [f"registered-{uuid.uuid4().hex[:8]}" for _ in range(2)]
     for device_id in ids:
         operational_credentials(azure, device_id, tmp_path)
@@ -136,6 +138,22 @@ async def test_individual_enrollments_are_listed_once_they_are_assigned_and_bloc
     listed, _ = await inventory.individuals(None)
     ours = [r for r in listed if r.registration_id in (alone, blocked, waiting)]
     assert ours == [Registration(registration_id=alone, device_id=alone, hub="localhost", credential_policy="default")]
+
+
+async def test_the_signing_certificate_of_a_group_is_described(azure: dict[str, Any], inventory: DpsInventory):
+    pem = await asyncio.to_thread(Path(azure["onboarding"]["ca_cert"]).read_text)
+    onboarding = x509.load_pem_x509_certificate(pem.encode())
+    group = f"inline-{uuid.uuid4().hex[:8]}"
+    attestation = {"type": "x509", "x509": {"signingCertificates": {"primary": {"certificate": pem}}}}
+    document = {"enrollmentGroupId": group, "attestation": attestation, "provisioningStatus": "disabled"}
+    await inventory.put("enrollmentGroups", group, document=document)
+    [described] = [c for c in await inventory.listed() if c.name.startswith(group)]
+    assert described.name == f"{group}/primary"
+    assert described.thumbprint == onboarding.fingerprint(hashes.SHA256()).hex()
+    assert (described.not_before, described.not_after) == (
+        onboarding.not_valid_before_utc,
+        onboarding.not_valid_after_utc,
+    )
 
 
 async def test_a_continuation_that_is_refused_asks_for_the_start(inventory: DpsInventory):

@@ -19,6 +19,7 @@ from shared.domain.policy import BeliefPolicy
 from shared.domain.record import DeviceRecord
 from shared.errors import InfrastructureFault
 from shared.services.containment import Containment
+from shared.services.leaf_rows import LeafRows
 from shared.services.outbox import Outbox
 from shared.services.pass_rows import PassRows
 from shared.services.reconciling import Pace, Reconciling
@@ -166,7 +167,8 @@ class Fleet:
         self.store = FleetStore(port(self.table), 4)
         outbox = Outbox(self.store, port(self.alerts), port(self.commands), port(self.containment_queue))
         hub, dps = port(self.hub), port(self.provisioning)
-        repairs = Repairs(self.store, outbox, hub, dps, POLICIES, self.clock, "hub-1")
+        self.leaves = LeafRows(port(self.table), 4)
+        repairs = Repairs(self.store, outbox, hub, dps, POLICIES, self.clock, "hub-1", leaves=self.leaves)
         rows = PassRows(port(self.table))
         self.reconciling = Reconciling(
             self.store, rows, repairs, port(self.query), port(self.groups), self.pace, self.clock, self._pause

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.events import DAY, claim, device_pem, dps_event, dps_record, lifecycle_event, twin_event
+from support.events import DAY, claim, device_pem, lifecycle_event, twin_event
 from support.fakes import NOON, FakeAlerts, FakeClock, FakeDeadLetters, FakeHub, FakeQueue, FakeTable
 from support.inventories import FakeInventories, leaf, line_of
 
@@ -44,9 +44,7 @@ class World:
         self.leaves = LeafRows(self.table, SHARDS)
         self.inventories = Inventories(self.blobs, self.table, self.store, self.leaves, POLICIES, self.clock)
         outbox = Outbox(self.store, FakeAlerts(), FakeQueue(), FakeQueue())
-        self.recording = Recording(
-            self.store, outbox, FakeDeadLetters(), FakeHub(), POLICIES, self.clock, leaves=self.leaves
-        )
+        self.recording = Recording(self.store, outbox, FakeDeadLetters(), FakeHub(), POLICIES, self.clock)
 
     async def record(self, device_id: str) -> DeviceRecord:
         stored = await self.store.load(device_id)
@@ -71,15 +69,13 @@ async def test_an_inventory_is_imported_once_and_its_leaves_are_found_by_registr
     assert await world.inventories.step() == []
 
 
-async def test_a_known_device_learns_its_leaf_and_a_new_one_has_it_from_the_start(world: World) -> None:
+async def test_a_known_device_learns_its_leaf_at_once(world: World) -> None:
     await world.recording.record_hub_events([twin_event({"certificate": claim()})])
     world.blobs.put("a.jsonl", b"".join(map(line_of, LEAVES.values())))
     [progress] = await world.inventories.step()
     assert progress.learned == 1
     assert (await world.record("dev-1")).onboarding_credential == LEAVES["dev-1"].credential
     assert (await world.kinds("dev-1"))[0] == reasons.HISTORY_ONBOARDING_IMPORTED
-    await world.recording.record_dps_events([dps_event(dps_record("dev-2"))])
-    assert (await world.record("dev-2")).onboarding_credential == LEAVES["dev-2"].credential
 
 
 async def test_a_device_of_another_name_learns_the_leaf_of_its_registration(world: World) -> None:
@@ -88,12 +84,6 @@ async def test_a_device_of_another_name_learns_the_leaf_of_its_registration(worl
     world.blobs.put("a.jsonl", line_of(LEAVES["Reg.3"]))
     await world.inventories.step()
     assert (await world.record("machine-3")).inventoried == LEAVES["Reg.3"].credential
-
-
-async def test_strangers_who_fail_to_register_cost_no_look_into_the_inventory(world: World) -> None:
-    events = [dps_event(dps_record(f"x-{n}", "ClientError"), sequence=n) for n in range(50)]
-    await world.recording.record_dps_events(events)
-    assert world.table.reads == 2 * 50, "their names and their records, and nothing else"
 
 
 async def test_the_end_of_an_inventoried_credential_is_watched(world: World) -> None:
@@ -130,10 +120,10 @@ def test_a_report_without_an_end_is_completed_by_the_inventory(thumbprint: str |
 
 
 async def test_a_device_that_was_made_anew_keeps_its_leaf(world: World) -> None:
+    await world.recording.record_hub_events([twin_event({"certificate": claim()})])
     world.blobs.put("a.jsonl", line_of(LEAVES["dev-1"]))
     await world.inventories.step()
     events = [
-        twin_event({"certificate": claim()}),
         lifecycle_event("deleteDeviceIdentity", sequence=2, at=NOON + DAY),
         lifecycle_event("createDeviceIdentity", sequence=3, at=NOON + 2 * DAY),
     ]
@@ -176,7 +166,7 @@ async def test_an_inventory_of_many_pieces_is_gone_on_with_by_whoever_comes_next
     monkeypatch.setattr(inventories, "PIECE_BYTES", 2 * len(line_of(LEAVES["dev-1"])) + 10)
     content = b"".join(map(line_of, LEAVES.values())) * 2
     world.blobs.put("a.jsonl", content)
-    world.table.faults = [None] * 3 + [InfrastructureFault("table", "down")]
+    world.table.faults = [None] * 5 + [InfrastructureFault("table", "down")]
     with pytest.raises(InfrastructureFault):
         await world.inventories.step()
     begun = len(world.blobs.reads)

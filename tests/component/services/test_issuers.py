@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from support.fakes import NOON, FakeAlerts, FakeClock, FakeTable
 
 from fleetcert.certificates import CertificateAuthority, pem_chain
-from shared.domain.ca_watch import ListedCertificate, Source
+from shared.domain.ca_watch import DescribedCertificate, ListedCertificate, Source
 from shared.domain.fleet_alerts import FleetAlertType
 from shared.errors import InfrastructureFault
 from shared.services.issuers import IssuerWatch, TrustedIssuers
@@ -29,10 +29,10 @@ def ca(name: str, age: timedelta = 10 * DAY, *, policy: str | None = "p", verifi
 
 @dataclass
 class FakeList:
-    certificates: list[ListedCertificate] = field(default_factory=list)
+    certificates: list[ListedCertificate | DescribedCertificate] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
 
-    async def listed(self) -> Sequence[ListedCertificate]:
+    async def listed(self) -> Sequence[ListedCertificate | DescribedCertificate]:
         if self.faults:
             raise self.faults.pop(0)
         return self.certificates
@@ -140,3 +140,18 @@ async def test_many_ca_certificates_are_stored_in_transactions_that_storage_take
     world.hub.certificates = [ca(f"ca-{n}", policy=f"p{n}") for n in range(120)]
     await world.watch.poll()
     assert len(world.table.keys("issuer!")) == 121
+
+
+async def test_the_end_of_a_groups_own_signing_certificate_is_told_and_it_signs_for_no_device(world: World) -> None:
+    described = DescribedCertificate(
+        name="fleet/primary", thumbprint="ab" * 32, subject="CN=signing", not_before=NOON, not_after=NOON + 800 * DAY
+    )
+    groups = FakeList([described])
+    watch = IssuerWatch(world.table, {Source.GROUP: groups}, world.alerts, world.clock)
+    await watch.poll()
+    world.clock.advance(775 * DAY)
+    await watch.poll()
+    [alert] = world.alerts.sent
+    assert (alert.type, alert.data["level"]) == (FleetAlertType.ISSUER_EXPIRING, "30d")
+    assert (alert.data["name"], alert.data["listedAt"]) == ("fleet/primary", "enrollment-group")
+    assert await world.trusted.current() == ()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.events import DAY, claim, device_pem, lifecycle_event, twin_event
 from support.fakes import NOON
+from support.inventories import leaf
 from support.reconciling import Fleet, twin
 
 from shared.contracts import AlertType
@@ -243,6 +244,21 @@ async def test_an_enrollment_of_its_own_says_of_a_device_whether_certificates_ar
     assert (await fleet.run()).registrations == 3
     issuing = [(await fleet.record(f"dev-{n}")).issues_certificates for n in (1, 2, 3)]
     assert issuing == [True, False, True]
+
+
+async def test_a_pass_tells_records_of_the_leaves_that_waited_for_their_devices(fleet: Fleet) -> None:
+    fleet.add("dev-1", "dev-2")
+    await fleet.run()
+    leaves = {name: leaf(name) for name in ("dev-1", "reg-3")}
+    await fleet.leaves.put(list(leaves.values()))
+    fleet.add("dev-3")
+    fleet.groups.add("fleet", ("reg-3", "dev-3"))
+    assert (await fleet.again()).repaired >= 1
+    assert (await fleet.record("dev-1")).inventoried == leaves["dev-1"].credential
+    assert (await fleet.record("dev-2")).inventoried is None
+    await fleet.again()
+    assert (await fleet.record("dev-3")).inventoried == leaves["reg-3"].credential
+    assert (await fleet.again()).repaired == 0
 
 
 async def test_no_group_is_passed_over_whatever_its_name_begins_with(fleet: Fleet) -> None:

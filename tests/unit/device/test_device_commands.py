@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fleetcert.cli import device, onboard
 from fleetcert.device.credential import OnboardingCredential
+from shared.errors import NotPossible
 
 RUNNER = CliRunner()
 
@@ -29,12 +30,14 @@ def test_two_commands_make_what_a_device_is_shipped_with(folder: Path) -> None:
     assert (credential.leaf.not_valid_after_utc - credential.leaf.not_valid_before_utc).days == 10
 
 
-def test_a_second_ca_under_the_same_name_is_refused_with_the_file_that_is_there() -> None:
-    arguments = ["ca", "create", "press", "--key-type", "ec"]
-    RUNNER.invoke(onboard.app, arguments)
-    again = RUNNER.invoke(onboard.app, arguments)
-    assert again.exit_code == 2
-    assert "root-ca.key" in again.output
+def test_a_ca_is_kept_under_its_name_and_refused_under_another_with_the_file_that_is_there() -> None:
+    made, kept, refused = (
+        RUNNER.invoke(onboard.app, ["ca", "create", name, "--key-type", "ec"]) for name in ("press", "press", "other")
+    )
+    assert (made.exit_code, kept.exit_code) == (0, 0)
+    assert kept.output.startswith("kept")
+    assert isinstance(refused.exception, NotPossible)
+    assert "root-ca.pem: it is of press-root, not of other-root" in str(refused.exception)
 
 
 def test_a_device_without_a_local_azure_is_told_which_option_it_lacks(folder: Path) -> None:
