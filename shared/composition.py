@@ -298,7 +298,7 @@ def _observed(settings: Settings, adapters: Adapters) -> Adapters:
     """
     if not tracing.is_on():
         return adapters
-    from shared.services.calling import observed
+    from shared.calling import observed
     from shared.services.traced_ports import TracedAlerts, TracedQueue, TracedSender, TracedTable
 
     hubs = settings.iot_events, settings.dps_events, settings.connection_events

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from shared.adapters.faults import fault_of_status, faults
+from shared.adapters.request_spans import RequestSpans
 from shared.domain.ca_watch import ListedCertificate
 
 SERVICE: Final = "Azure Resource Manager"
@@ -46,6 +47,7 @@ class ArmCertificates:
                     retry_total=2, retry_on_status_codes=[500, 502, 504], respect_retry_after_header=False
                 ),
                 AsyncBearerTokenCredentialPolicy(credential, SCOPE),
+                RequestSpans(),
             ],
         )
 

@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from shared.adapters.faults import fault_of_status, faults
+from shared.adapters.request_spans import RequestSpans
 from shared.errors import Conflict
 from shared.services.ports import Block
 
@@ -62,6 +63,7 @@ class ServiceApi:
                     retry_total=2, retry_on_status_codes=[500, 502, 504], respect_retry_after_header=False
                 ),
                 AsyncBearerTokenCredentialPolicy(credential, SCOPE),
+                RequestSpans(),
             ],
             connection_verify=trust or True,
         )

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared import telemetry, tracing
+from shared.calling import Call, calling, streaming
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
-from shared.services.calling import Call, calling, streaming
 from shared.services.ports import Alerts, CommandSender, Row, Table, WorkQueue, Write
 from shared.tracing import Value
 

@@ -30,6 +30,26 @@ class Call:
     parent: str | None = None
 
 
+class _Ongoing:
+    """A call's span and its labels: what is noted of one is noted of the other, as far as the metric knows it."""
+
+    def __init__(self, call: Call, span: Spanning, labels: dict[str, str | int]) -> None:
+        self._call = call
+        self._span = span
+        self._labels = labels
+
+    def note(self, name: str, value: Value) -> None:
+        """Adds an attribute."""
+        self._span.note(name, value)
+        if name in self._call.metric.attributes and isinstance(value, str | int):
+            self._labels[name] = value
+
+    def fail(self, error: str) -> None:
+        """The call did not succeed."""
+        self._span.fail(error)
+        self._labels["error.type"] = error
+
+
 @contextmanager
 def calling(call: Call) -> Iterator[Spanning]:
     """Traces and times the block."""
@@ -37,7 +57,7 @@ def calling(call: Call) -> Iterator[Spanning]:
     labels: dict[str, str | int] = {}
     try:
         with _failing(labels), _span(call, is_around=True) as span:
-            yield span
+            yield _Ongoing(call, span, labels)
     finally:
         _note(call, time.perf_counter() - started, labels)
 
