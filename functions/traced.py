@@ -18,9 +18,11 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.invocations import Trigger
 from shared import telemetry, tracing
 from shared.composition import app
+
+if typing.TYPE_CHECKING:
+    from functions.invocations import Trigger
 
 type Handler = Callable[..., Awaitable[Any]]
 
@@ -67,6 +69,8 @@ class _Invocation:
 
     @functools.cached_property
     def _trigger(self) -> Trigger:
+        from functions.invocations import Trigger
+
         return Trigger.of(self._function, app.expanded)
 
     async def run(self, context: func.Context, arguments: Mapping[str, Any]) -> Any:

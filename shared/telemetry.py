@@ -10,9 +10,8 @@ repeats what it saw hours ago.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from shared import labels
 
@@ -25,8 +24,7 @@ type Measure = Callable[[float, Mapping[str, str | int]], None]
 type Attributes = Mapping[str, str | int]
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A metric's name, kind, unit (UCUM) and attributes. bounds: of a histogram's buckets; empty: the SDK's own."""
 
     name: str

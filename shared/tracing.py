@@ -7,9 +7,7 @@ of that has to be stored or carried by the device. Every span in it is linked to
 
 from __future__ import annotations
 
-import hashlib
 import re
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeIs
@@ -135,6 +133,9 @@ def current() -> str | None:
 
 def of_command(command_id: str) -> str | None:
     """The root of a command's trace, whoever asks and whenever. None for an id that is not of our form (a UUID)."""
+    import hashlib
+    import uuid
+
     try:
         identifier = uuid.UUID(command_id)
     except ValueError:

@@ -55,6 +55,14 @@ def test_a_query_over_a_column_that_does_not_exist_is_told():
     assert all(judgement.problems for judgement in wrong.values())
 
 
+def test_the_queries_of_the_telemetry_page_are_kql_over_columns_that_exist():
+    page = (bicep.ROOT / "docs/telemetry.md").read_text()
+    found = re.findall(r"^```kusto\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    judged = kusto.judged({str(number): query for number, query in enumerate(found)})
+    assert judged
+    assert {name: judgement.problems for name, judgement in judged.items() if judgement.problems} == {}
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_every_metric_exists_with_the_attributes_that_are_read(name: str):
     named = kusto.metrics(QUERIES[name])
