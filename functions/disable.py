@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, accepted, respond
+from functions.edge import Call, Reply, serves
+from functions.replies import accepted, condition
 from shared.composition import app
-from shared.schemas.access import Role
-from shared.schemas.answers import device_answer
+from shared.schemas.queries import NoQuery
 from shared.schemas.requests import DisableRequest
+from shared.schemas.routes import DISABLE_DEVICE
 
 blueprint = func.Blueprint()
 
 
-@blueprint.function_name("disable_device")
-@blueprint.route(route="devices/{deviceId}/disable", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
-async def disable_device(request: func.HttpRequest) -> func.HttpResponse:
+@serves(blueprint, DISABLE_DEVICE)
+async def disable_device(call: Call[NoQuery, DisableRequest]) -> Reply:
     """Containment by hand."""
-    return await respond(request, "POST", Role.CONTAIN, _disable)
-
-
-async def _disable(call: Call) -> Reply:
-    device_id, wanted = call.device_id, call.body(DisableRequest)
-    services = await app.services()
-    record = await services.containment.disable(device_id, call.principal.actor, wanted.reason, wanted.onboarding_pem)
-    return accepted(device_answer(record))
+    device_id, wanted, expected = call.device_id, call.body, condition(call)
+    actor = call.principal.actor
+    containment = (await app.services()).containment
+    record = await containment.disable(device_id, actor, wanted.reason, wanted.onboarding_pem, condition=expected)
+    return accepted(record)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, accepted, respond
+from functions.edge import Call, Reply, serves
+from functions.replies import accepted, condition
 from shared.composition import app
-from shared.schemas.access import Role
-from shared.schemas.answers import device_answer
+from shared.schemas.queries import NoQuery
 from shared.schemas.requests import RenewRequest
+from shared.schemas.routes import RENEW_DEVICE
 
 blueprint = func.Blueprint()
 
 
-@blueprint.function_name("renew_device")
-@blueprint.route(route="devices/{deviceId}/renew", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
-async def renew_device(request: func.HttpRequest) -> func.HttpResponse:
+@serves(blueprint, RENEW_DEVICE)
+async def renew_device(call: Call[NoQuery, RenewRequest]) -> Reply:
     """A renewal by hand."""
-    return await respond(request, "POST", Role.RENEW, _renew)
-
-
-async def _renew(call: Call) -> Reply:
-    device_id, wanted = call.device_id, call.body(RenewRequest)
-    services = await app.services()
-    return accepted(device_answer(await services.devices.renew(device_id, call.principal.actor, wanted.reason)))
+    device_id, claim, expected = call.device_id, call.claim, condition(call)
+    actor, reason = call.principal.actor, call.body.reason
+    devices = (await app.services()).devices
+    return accepted(await devices.renew(device_id, actor, reason, expected, asked_at=claim.at, is_again=claim.is_again))

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, respond
+from functions.edge import Call, Reply, serves
 from shared.composition import app
-from shared.schemas.access import Role
+from shared.schemas.queries import NoQuery
+from shared.schemas.routes import RESUME_FLEET
 from shared.schemas.rulings import ResumeRequest, ruling
 
 blueprint = func.Blueprint()
 
 
-@blueprint.function_name("resume_fleet")
-@blueprint.route(route="fleet/resume", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
-async def resume_fleet(request: func.HttpRequest) -> func.HttpResponse:
+@serves(blueprint, RESUME_FLEET)
+async def resume_fleet(call: Call[NoQuery, ResumeRequest]) -> Reply:
     """Ends a pause."""
-    return await respond(request, "POST", Role.RENEW, _resume)
-
-
-async def _resume(call: Call) -> Reply:
-    wanted = call.body(ResumeRequest)
+    wanted = call.body
     services = await app.services()
     await services.circumstances.resume(call.principal.actor, wanted.reason, wanted.tag)
     return Reply(ruling(None))

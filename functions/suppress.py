@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, respond
+from functions.edge import Call, Reply, serves
 from shared.composition import app
-from shared.schemas.access import Role
+from shared.schemas.queries import NoQuery
+from shared.schemas.requests import in_utc
+from shared.schemas.routes import SUPPRESS_ALERTS
 from shared.schemas.rulings import SuppressRequest, ruling
 
 blueprint = func.Blueprint()
 
 
-@blueprint.function_name("suppress_alerts")
-@blueprint.route(route="fleet/suppressions", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
-async def suppress_alerts(request: func.HttpRequest) -> func.HttpResponse:
+@serves(blueprint, SUPPRESS_ALERTS)
+async def suppress_alerts(call: Call[NoQuery, SuppressRequest]) -> Reply:
     """Stops alerts from being told."""
-    return await respond(request, "POST", Role.RENEW, _suppress)
-
-
-async def _suppress(call: Call) -> Reply:
-    wanted = call.body(SuppressRequest)
+    wanted = call.body
     services = await app.services()
     suppression = await services.watching.suppressions.add(
         alert_type=wanted.alert_type,
         device=wanted.device,
-        until=wanted.until,
+        until=in_utc(wanted.until),
         actor=call.principal.actor,
         reason=wanted.reason,
+        suppression_id=call.claim.id,
     )
     return Reply(ruling(suppression.until, suppression))

@@ -84,6 +84,7 @@ var packageContainerName = 'app-package'
 var consumerGroupName = 'fleetcert'
 var renewalQueueName = 'renewal-commands'
 var containmentQueueName = 'containment'
+var operationsQueueName = 'operations'
 var hubName = makesIot ? 'iot-${token}' : existingIotHubName
 var dpsName = makesIot ? 'provs-${token}' : existingDpsName
 var iotGroupName = makesIot ? 'rg-${environmentName}-iot' : existingIotResourceGroup
@@ -143,9 +144,11 @@ module fleetStorage './modules/fleet-storage.bicep' = {
     workQueueNames: [
       renewalQueueName
       containmentQueueName
+      operationsQueueName
     ]
     deadLetterContainerName: tuned.DEAD_LETTERS
     inventoryContainerName: tuned.INVENTORY
+    exportContainerName: tuned.EXPORTS
     alertQueueName: 'alerts'
     undeliveredContainerName: 'undelivered-alerts'
     appPrincipalId: identity.outputs.appPrincipalId
@@ -228,6 +231,8 @@ module adr './modules/adr.bicep' = if (makesIot) {
     leafValidityDays: int(leafValidityDays)
     iotPrincipalId: identity.outputs.iotPrincipalId
     iotHubServicePrincipalObjectId: iotHubServicePrincipalObjectId
+    appPrincipalId: identity.outputs.appPrincipalId
+    registryAccessRoleName: customRoles.outputs.registryAccessName
   }
 }
 
@@ -384,6 +389,8 @@ module appSettings './modules/app-settings.bicep' = {
     consumerGroupName: consumerGroupName
     renewalQueueName: renewalQueueName
     containmentQueueName: containmentQueueName
+    operationsQueueName: operationsQueueName
+    adrNamespaceId: makesIot ? adr.outputs.namespaceId : ''
     hubHostName: deviceAccess.outputs.hubHostName
     hubId: deviceAccess.outputs.hubId
     hubSkuName: deviceAccess.outputs.hubSkuName

@@ -6,7 +6,6 @@ Nothing is imported from an SDK and nothing is asked of a network before that, b
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,34 +15,46 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from shared import telemetry, tracing
-from shared.errors import SettingsError
-from shared.settings import Settings, read_settings, read_telemetry_settings
+from shared.observing import begin_telemetry
+from shared.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
+    from shared.adapters.adr import AdrNamespace
     from shared.adapters.arm import ArmCertificates
     from shared.adapters.principal import PlatformPrincipals
     from shared.domain.ca_watch import Source
     from shared.domain.changes import Policies
     from shared.services.auditing import Auditing, AuditLog
+    from shared.services.bulk import Bulk
     from shared.services.commands import Commands
     from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
     from shared.services.event_lag import EventPositions
+    from shared.services.exporting import ExportFiles, Exports
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
     from shared.services.fleet_gauges import FleetGauges
     from shared.services.fleet_health import Backlog, HealthWatch
+    from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.leaf_rows import LeafRows
+    from shared.services.ledger import Ledger
+    from shared.services.limiting import OperationLimit
+    from shared.services.listing import Listing
+    from shared.services.operations import Operations
     from shared.services.outbox import Outbox
     from shared.services.ports import (
         Alerts,
         CommandSender,
         DeadLetters,
+        DeviceRegistry,
         Hub,
         Provisioning,
         Table,
@@ -56,6 +67,7 @@ if TYPE_CHECKING:
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
     from shared.services.seen import SeenRows
+    from shared.services.selection import Selection
     from shared.services.snapshots import Snapshots
     from shared.services.store import FleetStore
     from shared.services.strangers import Strangers
@@ -64,8 +76,6 @@ if TYPE_CHECKING:
     from shared.services.sweeps import Sweeps
 
 type Closer = Callable[[], Awaitable[None]]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +98,13 @@ class Services:
     deadlines: Deadlines
     commands: Commands
     containment: Containment
+    containment_watch: ContainmentWatch
     devices: Devices
+    listing: Listing
+    idempotency: Idempotency
+    limit: OperationLimit
+    exports: Exports
+    histories: Histories
     circumstances: FleetCircumstances
     rotation: Rotation
     strangers: Strangers
@@ -100,6 +116,8 @@ class Services:
     feedback: Feedback
     presence: Presence
     reconciling: Reconciling
+    operations: Operations
+    bulk: Bulk
     inventories: Inventories
 
 
@@ -111,6 +129,8 @@ class Adapters:
     alerts: Alerts
     renewal_commands: WorkQueue
     containment: WorkQueue
+    operations: WorkQueue
+    exports: ExportFiles
     dead_letters: DeadLetters
     audit: AuditLog
     inventories: InventoryBlobs
@@ -120,6 +140,7 @@ class Adapters:
     feedback: FeedbackQueue
     fleet_query: FleetQuery
     enrolled: Enrolled
+    registry: DeviceRegistry | None = None
     ca_certificates: Mapping[Source, CaCertificates] = field(default_factory=dict)
     backlogs: Sequence[Backlog] = ()
     event_hubs: Sequence[EventPositions] = ()
@@ -190,43 +211,28 @@ class Composition:
         return await build_services(self.settings, self._adapters)
 
 
-def begin_telemetry(environment: Mapping[str, str]) -> Callable[[], None] | None:
-    """Sets up what the settings ask for, and returns what ends it; None where they ask for nothing.
-
-    A wrong setting and a library that refuses it are logged: nobody's renewal waits for telemetry.
-    """
-    try:
-        settings = read_telemetry_settings(environment)
-        if settings.log_format == "json":
-            from shared.logs import write_json
-
-            write_json()
-        if not settings.goes_somewhere:
-            return None
-        from shared.adapters.exporting import export
-
-        return export(settings)
-    except (SettingsError, ValueError) as problem:
-        _log.error("nothing is exported: %s", problem)  # what is wrong is the setting, not the code
-        return None
-
-
 async def build_services(settings: Settings, adapters: Adapters) -> Services:
     """The services on these adapters. Raises: SettingsError where SHARDS is not the table's, InfrastructureFault."""
     from shared.clock import SystemClock
     from shared.services.auditing import Auditing
+    from shared.services.bulk import Bulk
     from shared.services.commands import Commands
-    from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.exporting import Exports
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
+    from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories
     from shared.services.issuers import TrustedIssuers
     from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
+    from shared.services.limiting import OperationLimit
+    from shared.services.listing import Listing
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
     from shared.services.presence import Presence
@@ -234,6 +240,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
     from shared.services.seen import SeenRows
+    from shared.services.selection import Selection
     from shared.services.store import FleetStore
     from shared.services.strangers import Strangers
     from shared.services.suppressions import Suppressions
@@ -258,19 +265,27 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
+    listing = Listing(table, store.partitions)
     leaves = LeafRows(table, settings.shards)
+    containment = _containment(settings, adapters, store, outbox, seen, leaves)
+    selection = Selection(table, store)
+    operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger, listing)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
         intake=Intake(recording, alerts, clock),
         sweeps=Sweeps(deadlines, table, alerts, clock),
-        watching=_watching(settings, adapters, store, table, alerts, suppressions, seen),
+        watching=_watching(settings, adapters, store, table, alerts, suppressions),
         deadlines=deadlines,
         commands=Commands(store, CountedSender(adapters.sender), adapters.hub, policies, clock),
-        containment=Containment(
-            store, outbox, adapters.hub, adapters.provisioning, clock, settings.containment_look_interval, seen
-        ),
+        containment=containment,
+        containment_watch=ContainmentWatch(seen),
         devices=Devices(store, deadlines, clock),
+        listing=listing,
+        idempotency=Idempotency(table, clock, operations.new_id),
+        limit=OperationLimit(table),
+        exports=Exports(table, operations, adapters.exports, settings.export_retention, clock),
+        histories=Histories(table, settings.shards),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
         circumstances=circumstances,
@@ -287,6 +302,8 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
             settings.connection_look_interval,
         ),
         reconciling=_reconciling(settings, adapters, store, table, outbox, policies, issuers),
+        operations=operations,
+        bulk=Bulk(table, selection, operations),
         inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
     )
 
@@ -302,8 +319,7 @@ def _observed(settings: Settings, adapters: Adapters) -> Adapters:
     from shared.services.traced_ports import TracedAlerts, TracedQueue, TracedSender, TracedTable
 
     hubs = settings.iot_events, settings.dps_events, settings.connection_events
-    queues = settings.renewal_commands, settings.containment
-    telemetry.begin_at_zero({"hub": hubs, "queue": queues})
+    telemetry.begin_at_zero({"hub": hubs})
     blobs = {"az.namespace": "Microsoft.Storage", "server.address": settings.storage_host("blob")}
     queue_host, events = settings.storage_host("queue"), {"messaging.system": "eventhubs"}
     return replace(
@@ -312,13 +328,71 @@ def _observed(settings: Settings, adapters: Adapters) -> Adapters:
         alerts=TracedAlerts(adapters.alerts, urlsplit(settings.eventgrid_topic_endpoint).netloc),
         renewal_commands=TracedQueue(adapters.renewal_commands, settings.renewal_commands, queue_host),
         containment=TracedQueue(adapters.containment, settings.containment, queue_host),
+        operations=TracedQueue(adapters.operations, settings.operations, queue_host),
         sender=TracedSender(adapters.sender, settings.iothub_hostname),
         dead_letters=observed(adapters.dead_letters, "dead-letters", blobs),
         audit=observed(adapters.audit, "audit", blobs),
         inventories=observed(adapters.inventories, "inventory", blobs),
+        exports=observed(adapters.exports, "exports", blobs),
         backlogs=[observed(backlog, "backlog", blobs) for backlog in adapters.backlogs],
         event_hubs=[observed(hub, "event-hub", events) for hub in adapters.event_hubs],
     )
+
+
+def _containment(
+    settings: Settings, adapters: Adapters, store: FleetStore, outbox: Outbox, seen: SeenRows, leaves: LeafRows
+) -> Containment:
+    from shared.clock import SystemClock
+    from shared.services.containment import Containment
+
+    return Containment(
+        store,
+        outbox,
+        adapters.hub,
+        adapters.provisioning,
+        SystemClock(),
+        settings.containment_look_interval,
+        seen,
+        leaves,
+        adapters.registry,
+        purges=settings.containment_purge,
+    )
+
+
+def _operations(
+    settings: Settings,
+    adapters: Adapters,
+    table: Table,
+    store: FleetStore,
+    selection: Selection,
+    deadlines: Deadlines,
+    containment: Containment,
+    ledger: Ledger,
+    listing: Listing,
+) -> Operations:
+    """Long work. A kind of operation is known by its handler."""
+    from shared.clock import SystemClock
+    from shared.domain.operations import OperationKind
+    from shared.services.bulk_actions import DisableMany, RenewMany
+    from shared.services.bulk_work import BulkHandler
+    from shared.services.exporting import ExportWork
+    from shared.services.ledger import Ledger
+    from shared.services.operation_rows import OperationRows
+    from shared.services.operations import OperationHandler, Operations
+    from shared.services.pacing import disabling
+    from shared.services.targets import TargetRows
+
+    clock, targets = SystemClock(), TargetRows(table)
+    registry = Ledger(table, disabling(settings.registry_per_minute, settings.registry_share), "registry")
+    renewing = RenewMany(store, deadlines, ledger, clock)
+    disabling_many = DisableMany(store, containment, registry, clock)
+    handlers: dict[OperationKind, OperationHandler] = {
+        OperationKind.BULK_RENEW: BulkHandler(renewing, selection, targets),
+        OperationKind.BULK_DISABLE: BulkHandler(disabling_many, selection, targets),
+        OperationKind.EXPORT: ExportWork(listing, adapters.exports),
+    }
+    rows = OperationRows(table)
+    return Operations(rows, adapters.operations, handlers, clock, settings.operation_step, settings.history_retention)
 
 
 def _reconciling(
@@ -356,7 +430,6 @@ def _watching(
     table: Table,
     alerts: Alerts,
     suppressions: Suppressions,
-    seen: SeenRows,
 ) -> Watching:
     from shared.clock import SystemClock
     from shared.domain.levels import Levels
@@ -380,7 +453,7 @@ def _watching(
             interval=settings.snapshot_interval,
         ),
         summaries=Summaries(store, table, clock),
-        gauges=FleetGauges(table, seen),
+        gauges=FleetGauges(table),
     )
 
 
@@ -407,11 +480,14 @@ def build_adapters(settings: Settings) -> Adapters:
     event_hubs, close_event_hubs = _event_hubs(settings, credential)
     inventory = DpsInventory(settings.dps_service_hostname, credential)
     enrollments = Enrollments(inventory)
+    registry = _registry(settings, credential)
     return Adapters(
         table=storage.table,
         alerts=alerts,
         renewal_commands=storage.renewal_commands,
         containment=storage.containment,
+        operations=storage.operations,
+        exports=storage.exports,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
         inventories=storage.inventories,
@@ -421,6 +497,7 @@ def build_adapters(settings: Settings) -> Adapters:
         feedback=feedback,
         fleet_query=hub,
         enrolled=inventory,
+        registry=registry,
         ca_certificates={**authorities, Source.GROUP: inventory},
         backlogs=storage.backlogs,
         event_hubs=event_hubs,
@@ -428,6 +505,7 @@ def build_adapters(settings: Settings) -> Adapters:
             *storage.closers,
             *close_event_hubs,
             *(listed.close for listed in authorities.values()),
+            *((registry.close,) if registry else ()),
             alerts.close,
             sender.close,
             hub.close,
@@ -436,6 +514,15 @@ def build_adapters(settings: Settings) -> Adapters:
             credential.close,
         ),
     )
+
+
+def _registry(settings: Settings, credential: AsyncTokenCredential) -> AdrNamespace | None:
+    if settings.adr_generation == "none" or settings.adr_namespace_id is None:
+        return None
+    from shared.adapters.adr import GENERATIONS, AdrNamespace
+
+    generation = GENERATIONS[settings.adr_generation]
+    return AdrNamespace(settings.arm_endpoint, settings.adr_namespace_id, generation, credential)
 
 
 def _authorities(settings: Settings, credential: AsyncTokenCredential) -> dict[Source, ArmCertificates]:
@@ -486,45 +573,48 @@ class _Storage:
         from shared.adapters.audit import AppendBlobs
         from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
+        from shared.adapters.exports import BlobExports
         from shared.adapters.inventories import BlobInventories
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
 
-        queues = settings.renewal_commands, settings.containment
+        queues = settings.renewal_commands, settings.containment, settings.operations
         if account := settings.storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
             self.audit = AppendBlobs.from_connection_string(account, settings.audit)
+            self.exports = BlobExports.from_connection_string(account, settings.exports)
             self.inventories = BlobInventories.from_connection_string(account, settings.inventory)
             self.backlogs: list[BlobBacklog | PoisonBacklog] = [
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
                 *(PoisonBacklog.from_connection_string(account, queue) for queue in queues),
             ]
-            self.renewal_commands, self.containment = (
-                StorageQueue.from_connection_string(account, name)
-                for name in (settings.renewal_commands, settings.containment)
+            self.renewal_commands, self.containment, self.operations = (
+                StorageQueue.from_connection_string(account, name) for name in queues
             )
         else:
             endpoints = settings.table_endpoint or "", settings.blob_endpoint or "", settings.queue_endpoint or ""
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
             self.audit = AppendBlobs.from_endpoint(settings.audit_endpoint or endpoints[1], settings.audit, credential)
+            self.exports = BlobExports.from_endpoint(endpoints[1], settings.exports, credential)
             self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
                 *(PoisonBacklog.from_endpoint(endpoints[2], queue, credential) for queue in queues),
             ]
-            self.renewal_commands, self.containment = (
-                StorageQueue.from_endpoint(endpoints[2], name, credential)
-                for name in (settings.renewal_commands, settings.containment)
+            self.renewal_commands, self.containment, self.operations = (
+                StorageQueue.from_endpoint(endpoints[2], name, credential) for name in queues
             )
         self.closers: tuple[Closer, ...] = (
             self.table.close,
             self.dead_letters.close,
             self.audit.close,
+            self.exports.close,
             self.inventories.close,
             self.renewal_commands.close,
             self.containment.close,
+            self.operations.close,
             *(backlog.close for backlog in self.backlogs),
         )
 

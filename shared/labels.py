@@ -15,9 +15,12 @@ OTHER: Final = "other"
 
 
 @cache
-def known(attribute: str) -> frozenset[str] | None:
-    """The values of an attribute, or None where settings or code bound it. Read when they are first asked for."""
-    read = _KNOWN.get(attribute)
+def known(attribute: str, metric: str = "") -> frozenset[str] | None:
+    """The values of an attribute, or None where settings or code bound it. Read when they are first asked for.
+
+    metric: the name of one that gives the attribute a meaning of its own.
+    """
+    read = _KNOWN.get(f"{metric}/{attribute}") or _KNOWN.get(attribute)
     return frozenset(read()) if read else None
 
 
@@ -59,6 +62,18 @@ def _buckets() -> set[str]:
     return {*(name for _, name in BUCKETS), LATER, NONE}
 
 
+def _operation_kinds() -> set[str]:
+    from shared.domain.operations import OperationKind
+
+    return {kind.value for kind in OperationKind}
+
+
+def _operation_ends() -> set[str]:
+    from shared.domain.operations import OperationState
+
+    return {state.value for state in OperationState if state is not OperationState.RUNNING}
+
+
 _KNOWN: Final[Mapping[str, Callable[[], set[str]]]] = {
     "kind": _kinds,
     "reason": _reasons,
@@ -68,5 +83,8 @@ _KNOWN: Final[Mapping[str, Callable[[], set[str]]]] = {
     "state": _states,
     "within": _buckets,
     "source": lambda: {"hub", "dps"},
+    "step": lambda: {"hub", "dps", "disconnected"},
+    "fleetcert.operations.ended/kind": _operation_kinds,
+    "fleetcert.operations.ended/state": _operation_ends,
     "faas.trigger": lambda: {"http", "pubsub", "timer"},
 }

@@ -44,6 +44,7 @@ Windows = Annotated[str, _as("windows as `cron for duration`, parted by `;`, e.g
 TimeZone = Annotated[str, _as("a time zone of the IANA database, e.g. Europe/Zurich")]
 Flag = Annotated[bool, _as("True or False")]
 Switch = Annotated[Literal["on", "off"], _as("on or off")]
+AdrGeneration = Annotated[Literal["none", "2", "3"], _as("none, 2 or 3")]
 Scope = Annotated[Literal["off", "contained", "all"], _as("off, contained or all")]
 HttpEndpoint = Annotated[str, _as("an address, http://... or https://...", pattern="^https?://[^/]+")]
 LogFormat = Annotated[Literal["text", "json"], _as("text or json")]
@@ -57,7 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     policy_validity: the issuing policy's leaf validity, which bounds a claim without proof. containment_look_interval:
     parts the two looks that prove a connection gone. audit: the container of the audit's chain, and
     audit_endpoint the account that holds it where that is not the fleet's own; inventory: the container of what was
-    issued for onboarding. history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
+    issued for onboarding; exports: that of exported lists, which go after export_retention.
+    history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
     sends. digest_above: more alerts of a kind at once become one digest. arm_endpoint: of Azure Resource Manager.
     dps_resource_id: whose CA certificates are watched beside the hub's. issuer_levels, onboarding_levels: days before
     an end at which people are told. trusted_issuers: PEM of issuing CAs beside the hub's own, `\\n` for line breaks.
@@ -67,6 +69,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     shut out, on average. reconcile_every: from one walk through the fleet to the next; reconcile_step: the longest
     time that one tick of it takes; reconcile_queries_per_minute: the hub's throttle for queries, of which
     reconcile_share is used.
+    operations: the queue of long work; operation_step: how long one step of it may take. containment_purge: whether the
+    messages that wait for a device are removed when it is shut out, those of other back ends too. adr_generation: which
+    generation of Azure Device Registry the namespace adr_namespace_id is of. registry_per_minute: the hub's throttle
+    for its identity registry, of which bulk requests use registry_share.
     """
 
     iot_events: EventHub
@@ -92,9 +98,18 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     queue_endpoint: Endpoint | None = field(name="FleetStorage__queueServiceUri", default=None)
     blob_endpoint: Endpoint | None = field(name="FleetStorage__blobServiceUri", default=None)
     audit_endpoint: Endpoint | None = field(name="AuditStorage__blobServiceUri", default=None)
+    operations: Queue = "operations"
+    operation_step: Duration = timedelta(seconds=30)
+    containment_purge: Flag = False
+    adr_generation: AdrGeneration = "none"
+    adr_namespace_id: ResourceId | None = None
+    registry_per_minute: Count = 100
+    registry_share: Share = Fraction(1, 2)
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"
+    exports: Container = "exports"
+    export_retention: Duration = timedelta(days=7)
     inventory: Container = "inventory"
     history_retention: Duration = timedelta(days=400)
     shards: Shards = 16
@@ -243,6 +258,9 @@ def _contradictions(settings: Settings) -> Iterator[SettingsError]:
     endpoints = (settings.table_endpoint, settings.queue_endpoint, settings.blob_endpoint)
     if not settings.storage and not all(endpoints):
         yield SettingsError("FleetStorage", f"is missing or incomplete: {_TWO_FORMS}")
+    if settings.adr_generation != "none" and settings.adr_namespace_id is None:
+        fix = "set it to the namespace's resource id, or ADR_GENERATION to none"
+        yield SettingsError("ADR_NAMESPACE_ID", f"is missing: {fix}")
     if settings.renewal_share == 1:
         yield SettingsError("RENEWAL_SHARE", "a window of the whole life is due for ever: set it below 1, e.g. to 1/3")
 

@@ -111,11 +111,24 @@ ISSUERS_EARLIEST_EXPIRY: Final = Metric(
     "Unix time at which the first CA certificate in use ends",
     ("source",),
 )
+CONTAINMENT_DURATION: Final = Metric(
+    "fleetcert.containment.duration",
+    "histogram",
+    "s",
+    "From the request to shut a device out to the end of a step: hub, dps, disconnected",
+    ("step",),
+)
 CONTAINMENT_IN_PROGRESS: Final = Metric(
-    "fleetcert.containment.in_progress", "gauge", "{device}", "Devices whose shutting out has not come to its end"
+    "fleetcert.containment.in_progress", "gauge", "{device}", "Devices that are being shut out and were not seen gone"
 )
 CONTAINMENT_UNVERIFIED: Final = Metric(
-    "fleetcert.containment.unverified", "gauge", "{device}", "Devices whose block at DPS nobody has proved"
+    "fleetcert.containment.unverified", "gauge", "{device}", "Devices whose block at DPS nobody has proven"
+)
+OPERATIONS_RUNNING: Final = Metric(
+    "fleetcert.operations.running", "gauge", "{operation}", "Operations that have not been done with"
+)
+OPERATIONS_ENDED: Final = Metric(
+    "fleetcert.operations.ended", "counter", "{operation}", "Operations that ended", ("kind", "state")
 )
 DIGESTS: Final = Metric(
     "fleetcert.alerts.digests", "counter", "{digest}", "Digests in place of alerts", ("alert.type",)
@@ -191,8 +204,11 @@ METRICS: Final = (
     EARLIEST_EXPIRY,
     SNAPSHOT_TAKEN,
     ISSUERS_EARLIEST_EXPIRY,
+    CONTAINMENT_DURATION,
     CONTAINMENT_IN_PROGRESS,
     CONTAINMENT_UNVERIFIED,
+    OPERATIONS_RUNNING,
+    OPERATIONS_ENDED,
     DIGESTS,
     SUPPRESSED_ALERTS,
     INVOKE_DURATION,
@@ -252,12 +268,12 @@ def is_on() -> bool:
 def note(metric: Metric, value: float, attributes: Attributes | None = None) -> None:
     """Adds to a counter, records in a histogram, or sets a gauge. An unknown value of an attribute becomes `other`."""
     if _connected is not None:
-        _connected.of(metric)(value, {name: _bounded(name, value) for name, value in (attributes or {}).items()})
+        _connected.of(metric)(value, {n: _bounded(metric, n, v) for n, v in (attributes or {}).items()})
 
 
 def set_all(metric: Metric, attribute: str, values: Mapping[str, float]) -> None:
     """Sets a gauge for every known value of its attribute: what is not in `values` is reported as zero."""
-    for value in labels.known(attribute) or values:
+    for value in labels.known(attribute, metric.name) or values:
         note(metric, values.get(value, 0), {attribute: value})
 
 
@@ -267,12 +283,12 @@ def begin_at_zero(configured: Mapping[str, Collection[str]]) -> None:
     A counter that nobody has heard of looks like one that cannot count. configured: values by attribute.
     """
     for metric in METRICS:
-        values = [configured.get(name) or labels.known(name) for name in metric.attributes]
+        values = [configured.get(name) or labels.known(name, metric.name) for name in metric.attributes]
         if metric.kind == "counter" and all(values):
             for combination in product(*(v for v in values if v)):
                 note(metric, 0, dict(zip(metric.attributes, combination, strict=True)))
 
 
-def _bounded(attribute: str, value: str | int) -> str | int:
-    known = labels.known(attribute)
+def _bounded(metric: Metric, attribute: str, value: str | int) -> str | int:
+    known = labels.known(attribute, metric.name)
     return value if known is None or value in known else labels.OTHER

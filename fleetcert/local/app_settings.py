@@ -12,8 +12,17 @@ from fleetcert.local.credentials import TENANT_ID
 from fleetcert.local.endpoints import ConnectionStrings, Endpoints
 from fleetcert.local.services import LocalServices
 
-QUEUES: Final[Mapping[str, str]] = {"RENEWAL_COMMANDS": "renewal-commands", "CONTAINMENT": "containment"}
-CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit", "INVENTORY": "inventory"}
+QUEUES: Final[Mapping[str, str]] = {
+    "RENEWAL_COMMANDS": "renewal-commands",
+    "CONTAINMENT": "containment",
+    "OPERATIONS": "operations",
+}
+CONTAINERS: Final[Mapping[str, str]] = {
+    "DEAD_LETTERS": "dead-letters",
+    "AUDIT": "audit",
+    "INVENTORY": "inventory",
+    "EXPORTS": "exports",
+}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 
 _FIXED: Final[Mapping[str, str]] = {
@@ -44,6 +53,8 @@ _FIXED: Final[Mapping[str, str]] = {
     "CLOCK_SKEW": "PT5M",
     "C2D_SHARE": "0.5",
     "CONTAINMENT_LOOK_INTERVAL": "PT5S",  # five minutes in Azure, which outlast a demo's certificate
+    "ADR_GENERATION": "2",
+    "ADR_NAMESPACE_ID": names.ADR_NAMESPACE_ID,
     "SHARDS": "16",
     "PYTHON_ENABLE_OPENTELEMETRY": "true",  # the worker tells the host that the app exports its own lines
     "OTEL_METRIC_EXPORT_INTERVAL": "5000",  # a minute in Azure, which is long for somebody who looks
@@ -75,6 +86,7 @@ def app_settings(
         "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"Authorization=AAD;ClientId={services.identity.client_id}",
         "POLICY_VALIDITY": f"PT{int(config.validity.total_seconds())}S",
         "C2D_PER_MINUTE": "100" if config.throttled else "1000",  # one unit of S1, or ten
+        "REGISTRY_PER_MINUTE": "100" if config.throttled else "1000",
         "RECONCILE_QUERIES_PER_MINUTE": "20" if config.throttled else "200",
     }
     return {name: environment.get(name, value) for name, value in settings.items()}

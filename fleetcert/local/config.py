@@ -31,6 +31,10 @@ DPS_RESOURCE_ID: Final = (
     f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROUP}"
     f"/providers/Microsoft.Devices/provisioningServices/{DPS_NAME}"
 )
+ADR_NAMESPACE_ID: Final = (
+    f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROUP}"
+    f"/providers/Microsoft.DeviceRegistry/namespaces/{ADR_NAMESPACE}"
+)
 
 HUB_POLICY: Final = "iothubowner"
 DPS_POLICY: Final = "provisioningserviceowner"

@@ -66,12 +66,17 @@ class Child:
 
 
 def start_child(
-    name: str, command: Sequence[str | Path], log_file: Path, environment: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str | Path],
+    log_file: Path,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> Child:
     """Starts a process that the kernel (Linux) kills when the thread that called this ends, however it ends.
 
     In a session of its own, so that Ctrl-C reaches the parent alone, which then ends its children in order.
-    It works in the log's folder. environment: added to our own.
+    It works in `directory`, or in the log's folder. environment: added to our own. Raises: OSError where there is no
+    such program.
     """
     with log_file.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -80,7 +85,7 @@ def start_child(
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
-            cwd=log_file.parent,
+            cwd=directory or log_file.parent,
             start_new_session=True,
             preexec_fn=_die_with(os.getpid()),
         )

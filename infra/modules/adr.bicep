@@ -11,6 +11,8 @@ param policyName string
 @maxValue(90)
 param leafValidityDays int
 param iotPrincipalId string
+param appPrincipalId string
+param registryAccessRoleName string
 @description('Object id of the first-party application IoT Hub in this tenant.')
 param iotHubServicePrincipalObjectId string
 
@@ -56,6 +58,17 @@ resource iotToNamespace 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.adrContributor)
     description: 'IoT Hub and DPS: devices and their certificates in the namespace'
+  }
+}
+
+resource appToNamespace 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(namespace.id, appPrincipalId, registryAccessRoleName)
+  scope: namespace
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', registryAccessRoleName)
+    description: 'The app: shuts devices out of the namespace, lets them in, revokes their certificates'
   }
 }
 

@@ -19,6 +19,9 @@ param dpsEventsName string
 param consumerGroupName string
 param renewalQueueName string
 param containmentQueueName string
+param operationsQueueName string
+@description('Empty where IoT Hub and DPS were there before: whether they have one is not known.')
+param adrNamespaceId string
 param hubHostName string
 param hubId string
 param hubSkuName string
@@ -32,6 +35,7 @@ var tuned = loadJsonContent('../settings.json')
 // Azure docs: IoT Hub quotas and throttling, per unit and minute.
 var isS3 = startsWith(toUpper(hubSkuName), 'S3') || startsWith(toUpper(hubSkuName), 'B3')
 var sendsPerMinute = hubUnits * (isS3 ? 5000 : 100)
+var registryRequestsPerMinute = hubUnits * (isS3 ? 5000 : 100)
 var queriesPerMinute = hubUnits * (isS3 ? 1000 : 20)
 
 resource app 'Microsoft.Web/sites@2025-03-01' existing = {
@@ -76,6 +80,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     FleetStorage__tableServiceUri: fleetTableEndpoint
     // the app
     AZURE_CLIENT_ID: appClientId
+    ADR_GENERATION: empty(adrNamespaceId) ? 'none' : '2'
+    ADR_NAMESPACE_ID: adrNamespaceId
     ARM_ENDPOINT: environment().resourceManager
     AuditStorage__blobServiceUri: auditBlobEndpoint
     C2D_PER_MINUTE: string(sendsPerMinute)
@@ -90,8 +96,10 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     IOTHUB_HOSTNAME: hubHostName
     IOTHUB_RESOURCE_ID: hubId
     IOT_EVENTS: iotEventsName
+    OPERATIONS: operationsQueueName
     POLICY_VALIDITY: 'P${leafValidityDays}D'
     RECONCILE_QUERIES_PER_MINUTE: string(queriesPerMinute)
+    REGISTRY_PER_MINUTE: string(registryRequestsPerMinute)
     RENEWAL_COMMANDS: renewalQueueName
   })
 }

@@ -11,15 +11,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy, UserAgentPolicy
-from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.core.rest import HttpRequest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from shared.adapters.faults import fault_of_status, faults
-from shared.adapters.request_spans import RequestSpans
+from shared.adapters.rest import rest_client
 from shared.domain.ca_watch import ListedCertificate
 
 SERVICE: Final = "Azure Resource Manager"
@@ -28,7 +26,6 @@ HUB_API_VERSION: Final = "2026-05-01-preview"
 """Knows `policyResourceId`, by which a policy's successive issuing CAs are told apart from the others."""
 DPS_API_VERSION: Final = "2022-12-12"
 
-type _Client = AsyncPipelineClient[HttpRequest, AsyncHttpResponse]
 
 _log = logging.getLogger(__name__)
 
@@ -39,17 +36,7 @@ class ArmCertificates:
     def __init__(self, endpoint: str, resource_id: str, api_version: str, credential: AsyncTokenCredential) -> None:
         self._url = f"{endpoint.rstrip('/')}{resource_id.rstrip('/')}/certificates"
         self._api_version = api_version
-        self._client: _Client = AsyncPipelineClient(
-            endpoint,
-            policies=[
-                UserAgentPolicy("fleetcert"),
-                AsyncRetryPolicy(
-                    retry_total=2, retry_on_status_codes=[500, 502, 504], respect_retry_after_header=False
-                ),
-                AsyncBearerTokenCredentialPolicy(credential, SCOPE),
-                RequestSpans(),
-            ],
-        )
+        self._client = rest_client(endpoint, credential, SCOPE)
 
     async def listed(self) -> Sequence[ListedCertificate]:
         """All that are listed; what cannot be read is left out and logged."""

@@ -6,23 +6,20 @@ Documents stay raw, so that putting back what was read loses nothing (Azure docs
 from __future__ import annotations
 
 import base64
-import logging
+import hmac
 import secrets
 from collections.abc import Sequence
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote
 
-from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy, UserAgentPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
-from shared.adapters.faults import fault_of_status, faults
-from shared.adapters.request_spans import RequestSpans
-from shared.errors import Conflict
-from shared.services.ports import Block
+from shared.adapters.faults import RequestRejected, fault_of_status, faults
+from shared.adapters.rest import rest_client
+from shared.domain.record import Before
+from shared.errors import Conflict, EnrollmentRefused
+from shared.services.ports import Credential, Enrollment
 
 SERVICE: Final = "device provisioning service"
 SCOPE: Final = "https://azure-devices-provisioning.net/.default"
@@ -31,12 +28,12 @@ API_VERSION: Final = "2025-07-01-preview"
 PAGE: Final = 1000
 """Asked for in queries; the service may give fewer on a page."""
 _KEY_BYTES: Final = 64
+_KEYS: Final = ("primaryKey", "secondaryKey")
+_MARK: Final = "fleetcert"
+"""The member of an enrollment's `optionalDeviceInformation` by which we know a block of ours."""
 
 type Document = dict[str, Any]
 type Attestation = Literal["x509", "symmetricKey"]
-type _Client = AsyncPipelineClient[HttpRequest, AsyncHttpResponse]
-
-_log = logging.getLogger(__name__)
 
 
 class ServiceApi:
@@ -55,18 +52,7 @@ class ServiceApi:
         trust: str | None = None,
     ) -> None:
         self.api_version = api_version
-        self._client: _Client = AsyncPipelineClient(
-            f"https://{hostname}",
-            policies=[
-                UserAgentPolicy("fleetcert"),
-                AsyncRetryPolicy(
-                    retry_total=2, retry_on_status_codes=[500, 502, 504], respect_retry_after_header=False
-                ),
-                AsyncBearerTokenCredentialPolicy(credential, SCOPE),
-                RequestSpans(),
-            ],
-            connection_verify=trust or True,
-        )
+        self._client = rest_client(f"https://{hostname}", credential, SCOPE, trust=trust)
 
     async def get(self, *path: str) -> Document | None:
         """The document, or None where there is none."""
@@ -80,6 +66,14 @@ class ServiceApi:
         if response.status_code == 412:
             raise Conflict(f"{'/'.join(path)} has changed")
         return _document_of(response)
+
+    async def delete(self, *path: str, etag: str) -> None:
+        """Removes what is still at that version; content where there is none. Raises: Conflict."""
+        response = await self._send("DELETE", path, headers={"If-Match": f'"{etag.strip('"')}"'})
+        if response.status_code == 412:
+            raise Conflict(f"{'/'.join(path)} has changed")
+        if response.status_code not in (200, 204, 404):
+            raise fault_of_status(SERVICE, response.status_code, response.headers, response.text()[:500])
 
     async def post(self, *path: str, document: Document | None = None) -> Any:
         """Runs an action or a query."""
@@ -118,9 +112,7 @@ class ServiceApi:
         url = self._client.format_url("/" + "/".join(quote(segment, safe="") for segment in path))
         request = HttpRequest(method, url, params={"api-version": self.api_version}, json=document, headers=headers)
         with faults(SERVICE):
-            response = await self._client.send_request(request)
-            await response.read()
-        return response
+            return await self._client.send_request(request)
 
 
 class Enrollments:
@@ -132,7 +124,9 @@ class Enrollments:
     async def group_attestation(self, enrollment_group: str) -> Attestation | None:
         """How devices of the group prove themselves, or None where there is no such group."""
         group = await self._api.get("enrollmentGroups", enrollment_group)
-        return _attestation_of(group) if group is not None else None
+        if group is None:
+            return None
+        return "x509" if group["attestation"]["type"] == "x509" else "symmetricKey"
 
     async def enrollment_group_of(self, registration_id: str) -> str | None:
         """The enrollment group that the registration came through, or None where that cannot be known.
@@ -146,47 +140,81 @@ class Enrollments:
         named = registration.get("enrollmentGroupId")
         return str(named) if named else await self._only_group()
 
-    async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
-        """Disables the registration id by an individual enrollment, which wins over the group.
+    async def enrollment(self, registration_id: str) -> Enrollment | None:
+        """The individual enrollment of the registration id, or None."""
+        document = await self._api.get("enrollments", registration_id)
+        return _enrollment(document) if document is not None else None
 
-        An existing enrollment is disabled in place under its ETag. A new one attests by `onboarding_pem` where given
-        and readable, else by a symmetric key that nobody holds. Raises: Conflict.
+    async def create_block(self, registration_id: str, credential: Credential, mark: str) -> Enrollment:
+        """A disabled individual enrollment, which wins over the group.
+
+        Made in bulk mode `create`, the one that replaces nothing. Raises: Conflict where one stands there,
+        EnrollmentRefused.
         """
-        existing = await self._api.get("enrollments", registration_id)
-        if existing is not None:
-            return await self._disable(existing)
-        attestation = _attestation_by(onboarding_pem)
-        document = {
-            "registrationId": registration_id,
-            "attestation": attestation,
-            "provisioningStatus": "disabled",
-        }
-        await self._api.put("enrollments", registration_id, document=document)
-        return Block(registration_id, attestation["type"])
+        document = await self._block(registration_id, credential, mark)
+        answer = await self._api.post("enrollments", document={"mode": "create", "enrollments": [document]})
+        made = await self.enrollment(registration_id)
+        if answer.get("isSuccessful") and made is not None:
+            return made
+        if made is not None:
+            raise Conflict(f"an enrollment of {registration_id} was made meanwhile")
+        raise EnrollmentRefused(f"enrollment {registration_id}: {_first_error(answer)}")
 
-    async def has_enrollment(self, registration_id: str) -> bool:
-        """Whether an individual enrollment stands for the registration id, whatever its status."""
-        return await self._api.get("enrollments", registration_id) is not None
+    async def rewrite_block(self, block: Enrollment, credential: Credential, mark: str) -> Enrollment:
+        """A block of ours, made anew in its place. Raises: Conflict, EnrollmentRefused."""
+        document = await self._block(block.registration_id, credential, mark)
+        try:
+            put = await self._api.put("enrollments", block.registration_id, document=document, etag=block.etag)
+        except RequestRejected as rejected:
+            raise EnrollmentRefused(f"enrollment {block.registration_id}: {rejected}") from rejected
+        return _enrollment(put)
+
+    async def set_enrollment_status(self, enrollment: Enrollment, status: Before) -> Enrollment:
+        """The same enrollment, enabled or disabled. Raises: Conflict.
+
+        A plain read hides the keys, and putting it back would change them: so the mechanism is read by itself.
+        """
+        document = {**enrollment.document, "provisioningStatus": status.value}
+        if enrollment.attestation != "x509":
+            document["attestation"] = await self._api.post(
+                "enrollments", enrollment.registration_id, "attestationmechanism"
+            )
+        put = await self._api.put("enrollments", enrollment.registration_id, document=document, etag=enrollment.etag)
+        return _enrollment(put)
+
+    async def remove(self, enrollment: Enrollment) -> None:
+        """Deletes it. Raises: Conflict where it has changed; content where there is none."""
+        await self._api.delete("enrollments", enrollment.registration_id, etag=enrollment.etag)
 
     async def is_blocked(self, registration_id: str) -> bool:
         """Whether a disabled individual enrollment stands for the registration id."""
-        enrollment = await self._api.get("enrollments", registration_id)
-        return enrollment is not None and enrollment.get("provisioningStatus") == "disabled"
+        enrollment = await self.enrollment(registration_id)
+        return enrollment is not None and enrollment.status is Before.DISABLED
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._api.close()
 
-    async def _disable(self, enrollment: Document) -> Block:
-        registration_id: str = enrollment["registrationId"]
-        block = Block(registration_id, _attestation_of(enrollment))
-        if enrollment.get("provisioningStatus") == "disabled":
-            return block
-        disabled = {**enrollment, "provisioningStatus": "disabled"}
-        if block.attestation == "symmetricKey":  # a plain read hides the keys, and putting it back would change them
-            disabled["attestation"] = await self._api.post("enrollments", registration_id, "attestationmechanism")
-        await self._api.put("enrollments", registration_id, document=disabled, etag=enrollment["etag"])
-        return block
+    async def _block(self, registration_id: str, credential: Credential, mark: str) -> Document:
+        return {
+            "registrationId": registration_id,
+            "attestation": await self._attestation(registration_id, credential),
+            "provisioningStatus": "disabled",
+            "optionalDeviceInformation": {_MARK: mark},
+        }
+
+    async def _attestation(self, registration_id: str, credential: Credential) -> Document:
+        match credential.kind:
+            case "x509":
+                places = zip(("primary", "secondary"), credential.leaves, strict=False)
+                certificates = {place: {"certificate": leaf} for place, leaf in places}
+                return {"type": "x509", "x509": {"clientCertificates": certificates}}
+            case "symmetricKey":
+                group = await self._api.post("enrollmentGroups", credential.group, "attestationmechanism")
+                keys = {name: _derived(key, registration_id) for name, key in group["symmetricKey"].items()}
+                return {"type": "symmetricKey", "symmetricKey": keys}
+            case _:
+                return {"type": "symmetricKey", "symmetricKey": {name: _random_key() for name in _KEYS}}
 
     async def _only_group(self) -> str | None:
         groups = await self._api.post("enrollmentGroups", "query", document={"query": "SELECT * FROM enrollmentGroups"})
@@ -199,25 +227,27 @@ def _document_of(response: AsyncHttpResponse) -> Document:
     return cast(Document, response.json())
 
 
-def _attestation_of(document: Document) -> Attestation:
-    return "x509" if document["attestation"]["type"] == "x509" else "symmetricKey"
+def _enrollment(document: Document) -> Enrollment:
+    about = document.get("optionalDeviceInformation") or {}
+    return Enrollment(
+        registration_id=document["registrationId"],
+        status=Before.DISABLED if document.get("provisioningStatus") == "disabled" else Before.ENABLED,
+        attestation=document["attestation"]["type"],
+        etag=document["etag"],
+        mark=str(about.get(_MARK) or ""),
+        document=document,
+    )
 
 
-def _attestation_by(onboarding_pem: str | None) -> Document:
-    certificate = _first_certificate(onboarding_pem) if onboarding_pem else None
-    if certificate is not None:
-        return {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": certificate}}}}
-    return {"type": "symmetricKey", "symmetricKey": {"primaryKey": _random_key(), "secondaryKey": _random_key()}}
+def _first_error(answer: Document) -> str:
+    errors = answer.get("errors") or [{}]
+    return f"{errors[0].get('errorCode')} {errors[0].get('errorStatus')}"
 
 
-def _first_certificate(pem: str) -> str | None:
-    """The leaf alone; None where the text is no certificate, which must not keep a device from being blocked."""
-    try:
-        leaf = x509.load_pem_x509_certificates(pem.encode())[0]
-    except ValueError:
-        _log.warning("The onboarding certificate is not readable: blocking by the registration id alone")
-        return None
-    return leaf.public_bytes(serialization.Encoding.PEM).decode()
+def _derived(group_key: str, registration_id: str) -> str:
+    """A device's key of its group's (Azure docs: concepts-symmetric-key-attestation, group enrollments)."""
+    signature = hmac.digest(base64.b64decode(group_key), registration_id.encode(), "sha256")
+    return base64.b64encode(signature).decode()
 
 
 def _random_key() -> str:

@@ -25,8 +25,6 @@ from shared.services.ports import Identity
 
 SERVICE: Final = "IoT hub"
 _TIMEOUT_SECONDS: Final = 30
-_MAX_REASON_BYTES: Final = 128
-"""Azure docs: IoT Hub devguide, identity registry (`statusReason`)."""
 
 type _Document = dict[str, Any]
 
@@ -46,12 +44,16 @@ class IotHub:
         return _identity(document) if document is not None else None
 
     async def set_status(self, identity: Identity, status: Literal["enabled", "disabled"], reason: str) -> Identity:
-        """Changes status and statusReason (cut to 128 bytes), puts all the rest back as read, under If-Match.
+        """Changes status and statusReason, puts all the rest back as read, under If-Match.
 
         Raises: Conflict, NotFound.
         """
-        document = {**identity.document, "status": status, "statusReason": _bounded(reason)}
+        document = {**identity.document, "status": status, "statusReason": reason}
         return _identity(await asyncio.to_thread(self._write_identity, identity, document))
+
+    async def purge_commands(self, device_id: str) -> int:
+        """Removes all messages that wait for the device (Azure docs: REST, Purge Command Queue); how many they were."""
+        return await asyncio.to_thread(self._purge, f"devices/{quote(device_id, safe='')}/commands")
 
     async def get_twin(self, device_id: str) -> Mapping[str, Any] | None:
         """The whole twin as IoT Hub's REST API gives it, or None."""
@@ -67,6 +69,10 @@ class IotHub:
         if response.status_code == 404:
             return None
         return _document_of(response)
+
+    def _purge(self, path: str) -> int:
+        response = self._send("DELETE", path, {})
+        return 0 if response.status_code == 404 else int(_document_of(response).get("totalMessagesPurged") or 0)
 
     def _write_identity(self, identity: Identity, document: _Document) -> _Document:
         path = f"devices/{quote(identity.device_id, safe='')}"
@@ -126,7 +132,3 @@ def _identity(document: _Document) -> Identity:
         etag=document["etag"],
         document=document,
     )
-
-
-def _bounded(reason: str) -> str:
-    return reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")

@@ -49,7 +49,7 @@ def _entries(record: DeviceRecord, decision: Decision, now: datetime) -> list[Hi
             at=now,
             kind=reasons.HISTORY_COMMANDED,
             reason=request.reason if request else command.reason,
-            details={"attempt": str(command.attempt), "state": decision.reason},
+            details={"attempt": str(command.attempt), "state": decision.reason, **_operation_of(request)},
         )
         entries.append(replace(entry, actor=request.actor) if request else entry)
     identity = record.certificate.identity if record.certificate else ""
@@ -135,23 +135,30 @@ def command_refused(record: DeviceRecord, reason: str, at: datetime) -> Reductio
     return Reduction(replace(record, command=command, reason=reason, updated_at=at), (entry,))
 
 
-def renewal_requested(record: DeviceRecord, actor: Actor, reason: str, at: datetime) -> Reduction:
+def renewal_requested(
+    record: DeviceRecord, actor: Actor, reason: str, at: datetime, operation_id: str = ""
+) -> Reduction:
     """An operator wants this device renewed now, and one command follows the other until it is.
 
     Who asks again with the same words, since the first answer was lost, has asked once.
     """
     known = record.renewal_request
-    if known is not None and (known.actor, known.reason) == (actor, reason):
+    if known is not None and (known.actor, known.reason, known.operation_id) == (actor, reason, operation_id):
         return Reduction(record)
-    request = RenewalRequest(actor=actor, reason=reason, requested_at=at)
+    request = RenewalRequest(actor=actor, reason=reason, requested_at=at, operation_id=operation_id)
     entry = HistoryEntry(
-        event_id=f"renew/{at.isoformat()}",
+        event_id=f"renew/{operation_id or at.isoformat()}",
         at=at,
         kind=reasons.HISTORY_RENEWAL_REQUESTED,
         actor=actor,
         reason=reason,
+        details=_operation_of(request),
     )
     return Reduction(replace(record, renewal_request=request, next_deadline=at, updated_at=at), (entry,))
+
+
+def _operation_of(request: RenewalRequest | None) -> dict[str, str]:
+    return {"operation": request.operation_id} if request and request.operation_id else {}
 
 
 def evaluation_failed(record: DeviceRecord, problem: str, at: datetime) -> Reduction:

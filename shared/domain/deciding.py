@@ -12,12 +12,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from shared.contracts import format_instant
 from shared.domain import reasons
 from shared.domain.alerts import Alert
 from shared.domain.circumstances import Circumstances
+from shared.domain.containing import unproven
 from shared.domain.escalating import escalate
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Certificate, Command, DeviceRecord, Evidence, State
+from shared.domain.verifying import REMINDED_AFTER
 
 DAILY: Final = timedelta(days=1)
 CONTAINMENT_PATIENCE: Final = timedelta(minutes=2)
@@ -97,18 +100,32 @@ def an_unconfirmed_dispatch_is_repeated(situation: Situation) -> Decision | None
     )
 
 
+def containment_and_revocation_go_on(situation: Situation) -> Decision | None:
+    """Steps are still to be taken, to shut the device out, to let it in, or to revoke its certificates."""
+    record, now = situation.record, situation.now
+    if not record.has_containment_work:
+        return None
+    return Decision(
+        state=record.state,
+        reason=record.reason,
+        next_deadline=now + CONTAINMENT_PATIENCE,
+        action=Action.CONTINUE_CONTAINMENT,
+    )
+
+
 def contained_devices_are_left_alone(situation: Situation) -> Decision | None:
-    """A device that is shut out is not asked to renew; its containment goes on until it is verified."""
+    """A device that is shut out is asked for nothing. A block that nobody has proven is told again every day."""
     record, now = situation.record, situation.now
     if record.containment is None:
         return None
-    if record.containment.is_verified:
+    if record.containment.is_proven:
         return Decision(state=State.DISABLED, reason=reasons.CONTAINED, next_deadline=None)
+    is_due = record.next_deadline is not None and record.next_deadline <= now
     return Decision(
         state=State.DISABLED,
-        reason=reasons.CONTAINING,
-        next_deadline=now + CONTAINMENT_PATIENCE,
-        action=Action.CONTINUE_CONTAINMENT,
+        reason=reasons.CONTAINED,
+        next_deadline=now + REMINDED_AFTER if is_due else record.next_deadline,
+        alerts=(unproven(record, now, format_instant(now)),) if is_due else (),
     )
 
 
@@ -141,6 +158,14 @@ def a_revoked_issuer_needs_provisioning(situation: Situation) -> Decision | None
     if not situation.circumstances.has_revoked(situation.certificate):
         return None
     return Decision(state=State.EXPIRED, reason=reasons.ISSUER_REVOKED, next_deadline=situation.now + DAILY)
+
+
+def a_revoked_certificate_needs_provisioning(situation: Situation) -> Decision | None:
+    """It was revoked by name: the device comes back through DPS with its onboarding credential, or not at all."""
+    revocation = situation.record.revocation
+    if revocation is None or not revocation.covers(situation.certificate):
+        return None
+    return Decision(state=State.EXPIRED, reason=reasons.CERTIFICATE_REVOKED, next_deadline=situation.now + DAILY)
 
 
 def a_command_in_flight_gets_its_time(situation: Situation) -> Decision | None:
@@ -192,12 +217,14 @@ def a_current_certificate_waits_for_its_window(situation: Situation) -> Decision
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    retired_devices_rest,
     an_unconfirmed_dispatch_is_repeated,
+    containment_and_revocation_go_on,
+    retired_devices_rest,
     contained_devices_are_left_alone,
     an_early_look_is_taken,
     expired_devices_need_provisioning,
     a_revoked_issuer_needs_provisioning,
+    a_revoked_certificate_needs_provisioning,
     a_command_in_flight_gets_its_time,
     an_operators_request_goes_first,
     a_rotated_issuer_is_left_behind,

@@ -92,16 +92,21 @@ class IdentityDeleted(HeardEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRegistered(HeardEvent):
-    """DPS accepted an attestation: the device registered, which does not say that it got a certificate."""
+    """DPS accepted an attestation: the device registered, which does not say that it got a certificate.
+
+    attempted_at: DPS's own time of the attempt; the log that tells of it comes minutes later.
+    """
 
     at: datetime
+    attempted_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationFailed(HeardEvent):
-    """DPS turned an attestation away."""
+    """DPS turned an attestation away, at `attempted_at`."""
 
     at: datetime
+    attempted_at: datetime
     result: str
 
 

@@ -141,7 +141,8 @@ def enrolled(record: DeviceRecord, registration: Registration, source: Source) -
 
 def is_shut_out(record: DeviceRecord) -> bool:
     """Whether the hub's identity of the device must be disabled by now."""
-    return record.containment is not None and record.containment.hub_disabled_at is not None
+    containment = record.containment
+    return containment is not None and containment.hub_disabled_at is not None and containment.release is None
 
 
 def reopened(record: DeviceRecord, containment: Containment, is_blocked: bool, source: Source) -> Reduction:
@@ -149,14 +150,9 @@ def reopened(record: DeviceRecord, containment: Containment, is_blocked: bool, s
 
     Containment ends by a word to fleetcert alone. Whoever enabled it may not have known, or may be the thief.
     """
-    undone = replace(
-        containment,
-        hub_disabled_at=None,
-        block=containment.block if is_blocked else None,
-        hub_rechecked_at=None,
-        gone_since=None,
-        disconnected_at=None,
-    )
+    undone = containment.again(source.at)
+    if not is_blocked:
+        undone = replace(undone, block=None, blocked_at=None)
     contained = replace(
         record,
         state=State.DISABLED,

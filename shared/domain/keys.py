@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 NEVER: Final = "99991231T235959"
@@ -18,11 +18,16 @@ LATEST: Final = 253_402_300_799
 """The last second of the year 9999, in Unix time: history runs backwards from it, newest first."""
 
 FLEET_PARTITION: Final = "fleet"
+DEVICE: Final = "device!"
 DUE: Final = "due!"
 EXPIRES: Final = "expires!"
 CONTAINED: Final = "contained!"
 AUDIT: Final = "audit!"
 HISTORY: Final = "history!"
+OPERATION: Final = "op!"
+RUNNING: Final = "running!"
+TARGET: Final = "target!"
+IDEMPOTENCY: Final = "key!"
 
 _LONGEST_EVENT: Final = 64
 """A key has 512 characters at most, and an escaped device id may take 384 of them."""
@@ -53,12 +58,23 @@ def shard_names(shards: int) -> list[str]:
 
 def stamp(instant: datetime) -> str:
     """An instant in a key, to the second: `20261123T101500`."""
-    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+    utc = instant.astimezone(UTC)
+    return f"{utc.year:04d}{utc:%m%dT%H%M%S}"  # %Y does not pad
+
+
+def _stamp_from(instant: datetime) -> str:
+    """The first stamp that is not before the instant."""
+    return stamp(instant) if not instant.microsecond else stamp(instant.replace(microsecond=0) + timedelta(seconds=1))
 
 
 def device_key(device_id: str) -> str:
     """The record's row."""
-    return f"device!{escape(device_id)}"
+    return f"{DEVICE}{escape(device_id)}"
+
+
+def device_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of a shard's records, or of those behind the key `after`."""
+    return f"{after} " if after else DEVICE, f'{DEVICE[:-1]}"'  # a space sorts below every character of a key
 
 
 def due_key(due_at: datetime, device_id: str) -> str:
@@ -78,7 +94,28 @@ def expires_key(valid_until: datetime | None, device_id: str) -> str:
 
 def expires_range(after: str = "") -> tuple[str, str]:
     """The range [low, high) of a shard's list, or of what comes behind the key `after` in it."""
-    return f"{after} " if after else EXPIRES, f'{EXPIRES[:-1]}"'  # a space sorts below every character of a key
+    return behind(after) if after else EXPIRES, f'{EXPIRES[:-1]}"'
+
+
+def expires_between(earliest: datetime | None, latest: datetime | None) -> tuple[str, str]:
+    """The range [low, high) of certificates that end in [earliest, latest); None leaves that side open.
+
+    A device without a certificate has no end: it is in the range that is open on both sides, and in no other.
+    """
+    low = f"{EXPIRES}{_stamp_from(earliest)}!" if earliest else EXPIRES
+    if latest:
+        return low, f"{EXPIRES}{_stamp_from(latest)}!"
+    return low, f"{EXPIRES}{NEVER}!" if earliest else f'{EXPIRES[:-1]}"'
+
+
+def behind(key: str) -> str:
+    """The low end of a range that begins behind this key."""
+    return f"{key} "  # a space sorts below every character of a key
+
+
+def expires_until(instant: datetime) -> str:
+    """The exclusive end of the range of certificates that end before `instant`, or within its second."""
+    return f'{EXPIRES}{stamp(instant)}"'
 
 
 def history_key(device_id: str, at: datetime, event_id: str) -> str:
@@ -138,3 +175,43 @@ def seen_key(device_id: str) -> str:
 def setting_key(name: str) -> str:
     """A row that a fleet's table is configured by, in the partition `fleet`."""
     return f"setting!{escape(name)}"
+
+
+def operation_key(operation_id: str) -> str:
+    """The row of an operation, in the partition `fleet`."""
+    return f"{OPERATION}{escape(operation_id)}"
+
+
+def operation_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of all operations, the newest first, or of those behind the id `after`."""
+    return f"{operation_key(after)} " if after else OPERATION, f'{OPERATION[:-1]}"'
+
+
+def running_key(operation_id: str) -> str:
+    """The row that says that an operation has not been done with, so that a sweep need not read those that were."""
+    return f"{RUNNING}{escape(operation_id)}"
+
+
+def target_key(operation_id: str, page: int) -> str:
+    """The row of some of the devices that an operation is about."""
+    return f"{TARGET}{escape(operation_id)}!{page:06d}"
+
+
+def target_range(operation_id: str) -> tuple[str, str]:
+    """The range [low, high) of the devices that an operation is about."""
+    return f"{TARGET}{escape(operation_id)}!", f'{TARGET}{escape(operation_id)}"'
+
+
+def running_range() -> tuple[str, str]:
+    """The range [low, high) of the operations that have not been done with."""
+    return RUNNING, f'{RUNNING[:-1]}"'
+
+
+def idempotency_key(caller: str, key: str) -> str:
+    """The row of a request that a caller may send again, in the partition `fleet`."""
+    return IDEMPOTENCY + hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()
+
+
+def idempotency_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of these rows, or of those behind the key `after`."""
+    return behind(after) if after else IDEMPOTENCY, f'{IDEMPOTENCY[:-1]}"'

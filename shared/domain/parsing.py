@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from shared.contracts import CERTIFICATE_PROPERTY, MAX_PEM_BYTES, ONBOARDING_PROPERTY
+from shared.contracts import CERTIFICATE_PROPERTY, MAX_PEM_BYTES, ONBOARDING_PROPERTY, parse_instant
 from shared.domain.envelope import Envelope
 from shared.domain.events import (
     Claim,
@@ -214,9 +214,23 @@ def _registration(envelope: Envelope, record: Mapping[str, Any], event_id: str) 
     registration_id = text(details, "id")
     result = str(record.get("resultType", record.get("ResultType", "")))
     at = envelope.enqueued_at
+    attempted_at = _attempted_at(record, at)
     if result == "Success":
-        return DeviceRegistered(event_id=event_id, enqueued_at=at, device_id=registration_id, at=at)
-    return RegistrationFailed(event_id=event_id, enqueued_at=at, device_id=registration_id, at=at, result=result)
+        return DeviceRegistered(
+            event_id=event_id, enqueued_at=at, device_id=registration_id, at=at, attempted_at=attempted_at
+        )
+    return RegistrationFailed(
+        event_id=event_id, enqueued_at=at, device_id=registration_id, at=at, attempted_at=attempted_at, result=result
+    )
+
+
+def _attempted_at(record: Mapping[str, Any], enqueued_at: datetime) -> datetime:
+    """The log's own time; the shape in which it is streamed is not documented, so that it may be missing."""
+    told = record.get("time", record.get("TimeGenerated"))
+    try:
+        return min(parse_instant(str(told)), enqueued_at)
+    except ValueError:
+        return enqueued_at
 
 
 def _member(properties: object, name: str) -> Mapping[str, Any]:

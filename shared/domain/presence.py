@@ -49,10 +49,7 @@ class ConnectionChanged(HeardEvent):
 
 @dataclass(frozen=True, slots=True)
 class Contained:
-    """A device that is being shut out, and since when it was seen gone, if it was.
-
-    is_proven: False where nobody knows whether DPS turns it away.
-    """
+    """A device that is being shut out, and since when it was seen gone, if it was. is_proven: of its block at DPS."""
 
     requested_at: datetime
     verified_at: datetime | None = None

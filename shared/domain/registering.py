@@ -11,15 +11,15 @@ from shared.contracts import AlertType, format_instant
 from shared.domain import reasons
 from shared.domain.alerts import device_alert
 from shared.domain.changes import Policies, Reduction, entry_of, new_record, telling, without_a_certificate
+from shared.domain.containing import took
 from shared.domain.events import DeviceRegistered, RegistrationFailed
 from shared.domain.record import Certificate, DeviceRecord, Evidence, State
+from shared.domain.verifying import ONE_ALERT_IN, Sighting, reappeared, was_refused
 
 EARLY_LOOK: Final = timedelta(minutes=1)
 """How long after a registration the twin is read, unless the device reported by then."""
 BEFORE_CREATION: Final = timedelta(minutes=5)
 """How much earlier than its identity a registration may be logged: DPS logs it, and IoT Hub creates the identity."""
-ONE_ALERT_IN: Final = timedelta(hours=1)
-"""How often a contained device's attempts to register are told."""
 _MOST_REGISTRATIONS: Final = 8
 
 
@@ -30,7 +30,11 @@ def registered(record: DeviceRecord | None, event: DeviceRegistered) -> Reductio
     noted = unanswered(replace(known, registrations=_newest((*known.registrations, event.at))))
     if seen_at is None or event.at > seen_at:
         noted = _with_a_look(replace(noted, registration_seen_at=event.at), event.at)
-    return Reduction(noted, (entry_of(event, reasons.HISTORY_REGISTERED),)) if noted != record else None
+    if noted == record:
+        return None
+    entry = entry_of(event, reasons.HISTORY_REGISTERED)
+    again = reappeared(noted, Sighting.REGISTERED, event.attempted_at, event.enqueued_at)
+    return Reduction(again.record, (entry, *again.history)) if again else Reduction(noted, (entry,))
 
 
 def unanswered(record: DeviceRecord) -> DeviceRecord:
@@ -75,10 +79,11 @@ def _with_a_look(record: DeviceRecord, at: datetime) -> DeviceRecord:
 
 def registration_failed(record: DeviceRecord | None, event: RegistrationFailed) -> Reduction | None:
     """Failures of strangers are not recorded: the id scope is no secret, and the table must not fill with noise."""
-    if record is None or record.containment is None or event.at < record.containment.requested_at:
+    if record is None or record.containment is None or not was_refused(record.containment, event.attempted_at):
         return None
-    contained = replace(record, containment=replace(record.containment, refused_at=event.at))
-    entry = replace(entry_of(event, reasons.HISTORY_REFUSED), details={"result": event.result})
+    contained = replace(record, containment=replace(record.containment, refused_at=event.attempted_at))
+    details = {"result": event.result, "took": took(record.containment.requested_at, event.attempted_at)}
+    entry = replace(entry_of(event, reasons.HISTORY_REFUSED), details=details)
     if record.blocked_attempt_alerted_at and event.at - record.blocked_attempt_alerted_at < ONE_ALERT_IN:
         return Reduction(contained, (entry,))
     alert = device_alert(

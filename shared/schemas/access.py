@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -23,11 +25,11 @@ class Unauthenticated(FleetcertError):
 
 
 class Forbidden(FleetcertError):
-    """The caller lacks a role (403)."""
+    """The caller lacks a role (403). roles: one of them would do."""
 
-    def __init__(self, role: Role) -> None:
-        super().__init__(f"this needs the role {role.value}")
-        self.role = role
+    def __init__(self, roles: Sequence[Role]) -> None:
+        super().__init__(f"this needs the role {' or '.join(roles)}")
+        self.roles = tuple(roles)
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -43,7 +45,11 @@ class Principal(Struct, frozen=True, kw_only=True):
         """As the history names the caller."""
         return Actor(name=self.name, object_id=self.object_id, app_id=self.app_id)
 
-    def require(self, role: Role) -> None:
-        """Raises: Forbidden."""
-        if role not in self.roles:
-            raise Forbidden(role)
+    def require(self, *roles: Role) -> None:
+        """That the caller has one of them. Raises: Forbidden."""
+        if self.roles.isdisjoint(roles):
+            raise Forbidden(roles)
+
+
+NOBODY: Final = Principal(name="", object_id="", app_id="", roles=frozenset())
+"""Calls what is open to everybody."""

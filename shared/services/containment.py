@@ -1,44 +1,51 @@
-"""Containment: shutting a device out at the hub and at DPS, and being sure of it.
+"""Containment: shutting a device out, letting it in again, revoking its certificates.
 
-Intent is stored first, and each step when it is done, so that a crash or a throttle resumes where it stopped.
+Intent is stored first, and each step when it is done, so that a crash or a throttle resumes where it stopped. Where
+intents meet, shutting out wins: over a renewal, a registration and a release that are on their way.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final
 
 from shared.clock import Clock
-from shared.domain import containing
+from shared.contracts import parse_instant
+from shared.domain import containing, releasing, revoking
 from shared.domain.changes import Reduction
-from shared.domain.containing import Step, next_step
-from shared.domain.presence import Seen
-from shared.domain.record import Actor, BlockState, DeviceRecord
-from shared.errors import Conflict, InfrastructureFault, NotFound
+from shared.domain.containing import Plan, Step, next_step
+from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
+from shared.domain.record import Actor, DeviceRecord, State
+from shared.domain.releasing import next_restoring
+from shared.domain.verifying import Sighting, reappeared
+from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
+from shared.logs import about
+from shared.services.blocking import Blocking
+from shared.services.conditions import Condition, whatever_stands
+from shared.services.intents import Intents
+from shared.services.letting_in import LettingIn
 from shared.services.outbox import Outbox
-from shared.services.ports import Hub, Identity, Provisioning
+from shared.services.ports import DeviceRegistry, Hub, Leaves, Provisioning
+from shared.services.revoking import Revoking
 from shared.services.rows import Stored
+from shared.services.shutting_out import LastSeen, ShuttingOut
 from shared.services.store import FleetStore
 
 _log = logging.getLogger(__name__)
 
-STATUS_REASON_BYTES = 128
-"""The longest statusReason (Azure docs: IoT Hub identity registry), in UTF-8."""
+MOST_STEPS: Final = 30
+"""Of one call; what takes more is met by somebody else's changes at every step."""
 
-
-class LastSeen(Protocol):
-    """What the connection events told last."""
-
-    async def of(self, device_id: str) -> Seen | None:
-        """The latest that was heard of the device's connection, or None. Raises: InfrastructureFault."""
+type Wish = Callable[[DeviceRecord | None], Reduction | None]
 
 
 class Containment:
-    """Disables devices. Without a disconnect event, two looks `look_interval` apart prove a connection gone.
+    """Disables, enables and revokes. Without a disconnect event, two looks `look_interval` apart prove a device gone.
 
-    last_seen: None where connection events are not read.
+    last_seen: None where connection events are not read. leaves: of imported inventories. registry: None without an ADR
+    namespace. purges: whether the messages that wait for a device are removed, other back ends' too.
     """
 
     def __init__(
@@ -50,114 +57,154 @@ class Containment:
         clock: Clock,
         look_interval: timedelta = timedelta(minutes=5),
         last_seen: LastSeen | None = None,
+        leaves: Leaves | None = None,
+        registry: DeviceRegistry | None = None,
+        *,
+        purges: bool = False,
     ) -> None:
+        intents = Intents(store)
+        blocking = Blocking(provisioning, leaves, intents)
         self._store = store
         self._outbox = outbox
         self._hub = hub
-        self._provisioning = provisioning
         self._clock = clock
-        self._look_interval = look_interval
-        self._last_seen = last_seen
+        self._plan = Plan(purges=purges, registry=registry is not None)
+        self._shutting_out = ShuttingOut(intents, hub, blocking, registry, last_seen, clock, look_interval)
+        self._letting_in = LettingIn(intents, hub, provisioning, registry, clock, look_interval)
+        self._revoking = Revoking(intents, registry, clock)
 
     async def disable(
-        self, device_id: str, actor: Actor, reason: str, onboarding_pem: str | None = None
+        self,
+        device_id: str,
+        actor: Actor,
+        reason: str,
+        onboarding_pem: str | None = None,
+        operation_id: str = "",
+        condition: Condition = whatever_stands,
     ) -> DeviceRecord:
         """Stores the intent and starts the work. A device that is being shut out already stays as it is.
 
-        Raises: NotFound, InfrastructureFault.
+        onboarding_pem: the device's onboarding certificate, where it is not known; it may be given later, too.
+        operation_id: the bulk operation that this is a part of, for the history.
+        Raises: NotFound, NotPossible for a certificate that is not the device's, PreconditionFailed,
+        InfrastructureFault.
         """
         known = await self._store.load(device_id)
-        newcomer = None if known else await self._newcomer(device_id)
+        newcomer = known.record if known else await self._newcomer(device_id)
+        if onboarding_pem is not None:
+            _require_its_own(onboarding_pem, newcomer)
         now = self._clock.now()
-        written = await self._store.update(
-            [device_id],
-            lambda _, record: containing.requested(record or _known(newcomer), actor, reason, onboarding_pem, now),
+        return await self._wanted(
+            device_id,
+            lambda record: containing.requested(record or newcomer, actor, reason, onboarding_pem, now, operation_id),
+            newcomer,
+            condition,
         )
-        await self._outbox.dispatch(written)
-        stored = await self._store.load(device_id)
-        return stored.record if stored else _known(newcomer)
+
+    async def enable(
+        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
+        """Undoes what `disable` did, and only that; the queue does the work. A fresh certificate is expected then.
+
+        A device that is being let in already stays as it is. Raises: NotFound, NotPossible where the device is not
+        shut out, PreconditionFailed, InfrastructureFault.
+        """
+        known = await self._known(device_id)
+        now = self._clock.now()
+
+        def wish(record: DeviceRecord | None) -> Reduction | None:
+            if record is None or record.containment is None:
+                raise NotPossible(f"{device_id} is not disabled: there is nothing to undo")
+            return releasing.release_requested(record, actor, reason, now)
+
+        return await self._wanted(device_id, wish, known, condition)
+
+    async def revoke(
+        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
+        """Makes every certificate worthless that was ever issued to the device; it may come back through DPS.
+
+        A revocation that is under way stays as it is. Raises: RevocationUnavailable where no ADR namespace is
+        configured, NotFound, NotPossible for a device that is retired or that ADR does not know, PreconditionFailed,
+        InfrastructureFault.
+        """
+        known = await self._known(device_id)
+        if known.state is State.RETIRED:
+            raise NotPossible(f"{device_id} is retired: the hub has no such device")
+        await self._revoking.check(device_id)
+        now = self._clock.now()
+        return await self._wanted(
+            device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known, condition
+        )
 
     async def advance(self, message: Mapping[str, Any]) -> None:
         """Takes the steps of `{deviceId}` that are still to be done, as far as they go now.
 
+        With `connectedAt` the device was seen connected then, and a containment that was done with begins again.
         Raises: InfrastructureFault, KeyError for a message that is none of ours.
         """
         device_id = str(message["deviceId"])
-        while (stored := await self._store.load(device_id)) is not None:
-            containment = stored.record.containment
-            step = next_step(containment) if containment else Step.DONE
-            if step is Step.DONE:
+        if "connectedAt" in message:
+            await self._reappeared(device_id, parse_instant(str(message["connectedAt"])))
+        for _ in range(MOST_STEPS):
+            stored = await self._store.load(device_id)
+            if stored is None or not stored.record.has_containment_work:
                 return
-            looked = await self._take(step, stored.record)
-            if step is Step.VERIFY:
-                await self._outbox.dispatch(looked, with_work=False)
-                return
-
-    async def _take(self, step: Step, record: DeviceRecord) -> list[Stored]:
-        """One step, and its progress stored."""
-        _log.info("containment of %s: %s", record.device_id, step)
-        now = self._clock.now
-        match step:
-            case Step.DISABLE_IDENTITY:
-                await self._disable_identity(record)
-                return await self._progress(record, lambda r: containing.identity_disabled(r, now()))
-            case Step.LOOK_AT_ENROLLMENT:
-                existed = await self._provisioning.has_enrollment(record.registration_id)
-                return await self._progress(record, lambda r: containing.enrollment_looked_at(r, existed, now()))
-            case Step.BLOCK_REGISTRATION:
-                state = await self._block(record)
-                return await self._progress(record, lambda r: containing.registration_blocked(r, state, now()))
-            case Step.RECHECK_IDENTITY:
-                await self._disable_identity(record)
-                return await self._progress(record, lambda r: containing.identity_rechecked(r, now()))
-            case _:
-                return await self._verify(record)
-
-    async def _verify(self, record: DeviceRecord) -> list[Stored]:
-        """A disconnect event after the intent is proof; the registry alone lags, so that it is looked at twice."""
-        identity = await self._disable_identity(record)
-        connected = identity is not None and identity.connected
-        seen = await self._last_seen.of(record.device_id) if self._last_seen else None
-        now, gone_at = self._clock.now(), _gone_at(seen, record)
-        if gone_at is not None:
-            return await self._progress(record, lambda r: containing.disconnected(r, gone_at, now))
-        return await self._progress(record, lambda r: containing.looked(r, connected, now, self._look_interval))
-
-    async def _disable_identity(self, record: DeviceRecord) -> Identity | None:
-        """Sees to it that the hub's identity is disabled; None where the hub has none."""
-        containment = record.containment
-        reason = shortened(f"fleetcert: {containment.reason}" if containment else "fleetcert")
-        for _ in range(3):
-            identity = await self._hub.get_identity(record.device_id)
-            if identity is None or identity.status == "disabled":
-                return identity
             try:
-                return await self._hub.set_status(identity, "disabled", reason)
-            except Conflict:
-                _log.info("the identity of %s changed meanwhile: reading it again", record.device_id)
-        raise InfrastructureFault("IoT Hub", f"the identity of {record.device_id} kept changing")
+                if not await self._step(stored.record):
+                    return
+            except Conflict as conflict:
+                fields = about(device_id=device_id)
+                _log.info("%s changed meanwhile and is read again: %s", device_id, conflict, extra=fields)
+        raise InfrastructureFault("containment", f"{device_id} kept changing")
 
-    async def _block(self, record: DeviceRecord) -> BlockState:
-        """The DPS block must match the group's attestation, else it is a placeholder that nobody has proven."""
-        containment = record.containment
-        try:
-            block = await self._provisioning.block(
-                record.registration_id, containment.onboarding_pem if containment else None
-            )
-        except Conflict as conflict:
-            raise InfrastructureFault("DPS", f"the enrollment of {record.registration_id} changed") from conflict
-        stood_there_before = containment is not None and containment.enrollment_created is False
-        if block.attestation == "x509" or stood_there_before:
-            return BlockState.BLOCKED
-        group = record.enrollment_group or await self._provisioning.enrollment_group_of(record.registration_id)
-        attestation = await self._provisioning.group_attestation(group) if group else None
-        return BlockState.BLOCKED if attestation == "symmetricKey" else BlockState.BLOCKED_UNVERIFIED
+    async def _step(self, record: DeviceRecord) -> bool:
+        """One step; whether the next may follow at once. Raises: Conflict, InfrastructureFault."""
+        waits, written = await self._taken(record)
+        latest = written[-1].record if written else None
+        if waits or latest is None or not latest.has_containment_work:
+            await self._outbox.dispatch(written, with_work=False)
+        return not waits and (latest is None or latest.has_containment_work)
 
-    async def _progress(self, record: DeviceRecord, step: Any) -> list[Stored]:
-        def reducer(_: str, current: DeviceRecord | None) -> Reduction | None:
-            return step(current) if current and current.containment else None
+    async def _taken(self, record: DeviceRecord) -> tuple[bool, list[Stored]]:
+        """Takes the next step: whether time has to pass before another, and what was written."""
+        if record.revocation is not None and record.revocation.has_work:
+            written = await self._revoking.advance(record)
+            return not written, written
+        containment = containing.contained(record)
+        if containment.release is not None:
+            restoring = next_restoring(containment, containment.release)
+            written = await self._letting_in.take(restoring, record)
+            return restoring is releasing.Restoring.LOOK_AGAIN, written
+        step = next_step(containment, self._plan)
+        return step is Step.VERIFY, await self._shutting_out.take(step, record)
 
-        return await self._store.update([record.device_id], reducer)
+    async def _reappeared(self, device_id: str, seen_at: datetime) -> None:
+        now = self._clock.now()
+        await self._store.update(
+            [device_id],
+            lambda _, record: reappeared(record, Sighting.CONNECTED, seen_at, now) if record else None,
+        )
+
+    async def _wanted(
+        self, device_id: str, wish: Wish, known: DeviceRecord, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
+        """Stores a wish and starts its work; the record as it is then."""
+
+        def reducer(_: str, record: DeviceRecord | None) -> Reduction | None:
+            condition(record)
+            return wish(record)
+
+        written = await self._store.update([device_id], reducer)
+        await self._outbox.dispatch(written)
+        stored = await self._store.load(device_id)
+        return stored.record if stored else known
+
+    async def _known(self, device_id: str) -> DeviceRecord:
+        stored = await self._store.load(device_id)
+        if stored is None:
+            raise NotFound("device", device_id)
+        return stored.record
 
     async def _newcomer(self, device_id: str) -> DeviceRecord:
         """A record for a device that the hub knows and we do not: it too can be shut out."""
@@ -167,19 +214,8 @@ class Containment:
         return DeviceRecord(device_id=device_id, registration_id=device_id, hub="", first_seen=now, updated_at=now)
 
 
-def _gone_at(seen: Seen | None, record: DeviceRecord) -> datetime | None:
-    """When the device disconnected, if that is the last that was heard of it and happened after the intent."""
-    if seen is None or seen.connected or record.containment is None:
-        return None
-    return seen.at if seen.at >= record.containment.requested_at else None
-
-
-def shortened(reason: str) -> str:
-    """A statusReason within IoT Hub's limit, cut between characters."""
-    return reason.encode()[:STATUS_REASON_BYTES].decode(errors="ignore")
-
-
-def _known(record: DeviceRecord | None) -> DeviceRecord:
-    if record is None:
-        raise InfrastructureFault("table", "a record vanished while it was written")
-    return record
+def _require_its_own(pem: str, record: DeviceRecord) -> None:
+    try:
+        leaf_of(pem, record.registration_id)
+    except NotItsOwn as problem:
+        raise NotPossible(f"onboardingPem is not the certificate of {record.device_id}: {problem}") from problem

@@ -1,7 +1,7 @@
 """The fleet in gauges, set again and again by whoever runs: from rows, so that no instance has to remember anything.
 
-Counts by state come from the hourly snapshot; who is being shut out, the CA certificates and the heartbeat are read as
-they are now. Ends are Unix times: what is left is for the reader to compute, whenever he looks.
+Counts by state come from the hourly snapshot; the CA certificates and the heartbeat are read as they are now. Ends are
+Unix times: what is left is for the reader to compute, whenever he looks. Who is being shut out has a watch of its own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from datetime import datetime
 from shared import telemetry
 from shared.domain.ca_watch import Issuer, IssuerState, Source
 from shared.domain.keys import FLEET_PARTITION
-from shared.domain.presence import Contained
 from shared.services.issuers import stored_issuers
 from shared.services.ports import Row, Table
-from shared.services.seen import SeenRows
 from shared.services.snapshots import LATEST, read_snapshot
 from shared.services.sweeps import HEARTBEAT
 
@@ -23,9 +21,8 @@ from shared.services.sweeps import HEARTBEAT
 class FleetGauges:
     """Reads and reports."""
 
-    def __init__(self, table: Table, seen: SeenRows) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._seen = seen
 
     async def report(self) -> None:
         """Sets all of them; asks nothing where nobody measures. Raises: InfrastructureFault."""
@@ -35,7 +32,6 @@ class FleetGauges:
         _report_snapshot(known.get(LATEST))
         _report_heartbeat(known.get(HEARTBEAT))
         _report_issuers(await stored_issuers(self._table))
-        _report_containment((await self._seen.contained()).values())
 
 
 def _report_snapshot(row: Row | None) -> None:
@@ -63,9 +59,3 @@ def _report_issuers(issuers: Iterable[Issuer]) -> None:
         ends = [issuer.not_after for issuer in current if issuer.source is source]
         if ends:
             telemetry.note(telemetry.ISSUERS_EARLIEST_EXPIRY, min(ends).timestamp(), {"source": source.value})
-
-
-def _report_containment(contained: Iterable[Contained]) -> None:
-    known = list(contained)
-    telemetry.note(telemetry.CONTAINMENT_IN_PROGRESS, sum(c.verified_at is None for c in known))
-    telemetry.note(telemetry.CONTAINMENT_UNVERIFIED, sum(not c.is_proven for c in known))

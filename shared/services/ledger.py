@@ -42,21 +42,31 @@ class Minute:
         self.taken += 1
         return max(timedelta(), self.begun + self.budget.delay(place) - now)
 
+    @property
+    def room(self) -> int:
+        """Places that are left."""
+        return max(0, self.budget.commands - self.used - self.asked)
+
+    def rest(self, now: datetime) -> timedelta:
+        """How long until the next minute begins."""
+        return max(timedelta(), self.begun + MINUTE - now)
+
     def slot(self) -> datetime:
         """When the minute begins that has room for the place that was asked for last."""
         return self.begun + self.budget.slot(self.used + self.asked - 1)
 
 
 class Ledger:
-    """Opens the present minute, and books what was taken of it."""
+    """Opens the present minute, and books what was taken of it. name: of a ledger beside that of commands."""
 
-    def __init__(self, table: Table, budget: Budget) -> None:
+    def __init__(self, table: Table, budget: Budget, name: str = "") -> None:
         self._table = table
         self._budget = budget
+        self._key = f"{_KEY}!{name}" if name else _KEY
 
     async def open(self, now: datetime) -> Minute:
         """The minute as it stands. Raises: InfrastructureFault."""
-        return _minute(await self._table.get(FLEET_PARTITION, _KEY), self._budget, now)
+        return _minute(await self._table.get(FLEET_PARTITION, self._key), self._budget, now)
 
     async def book(self, minute: Minute, now: datetime) -> None:
         """Adds what was taken. A ledger that cannot be written costs a burst, not a command: nothing is raised."""
@@ -68,10 +78,10 @@ class Ledger:
             _log.warning("%d commands could not be booked: %s", minute.taken, fault)
 
     async def _booked(self, taken: int, now: datetime) -> bool:
-        row = await self._table.get(FLEET_PARTITION, _KEY)
+        row = await self._table.get(FLEET_PARTITION, self._key)
         minute = _minute(row, self._budget, now)
         values: dict[str, Value] = {"begun": minute.begun, "used": minute.used + taken}
-        changed = Row(FLEET_PARTITION, _KEY, values, row.etag if row else None)
+        changed = Row(FLEET_PARTITION, self._key, values, row.etag if row else None)
         try:
             await self._table.commit(FLEET_PARTITION, [Write("replace" if row else "insert", changed)])
         except Conflict:

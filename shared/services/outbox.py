@@ -90,7 +90,7 @@ class Outbox:
         try:
             if record.command is not None and record.command.sent_at is None:
                 await self._commands.put({"deviceId": record.device_id, "commandId": record.command.id}, delay)
-            if record.containment is not None and not record.containment.is_verified:
+            if record.has_containment_work:
                 await self._containment.put({"deviceId": record.device_id})
         except FleetcertError as fault:
             fields = about(device_id=record.device_id)

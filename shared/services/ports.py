@@ -15,6 +15,7 @@ from shared.domain.alerts import Alert
 from shared.domain.circumstances import Circumstances
 from shared.domain.envelope import Envelope
 from shared.domain.leaves import Leaf
+from shared.domain.record import Before
 
 type Value = str | int | bool | datetime
 
@@ -105,20 +106,43 @@ class Hub(Protocol):
         Raises: Conflict, NotFound.
         """
 
+    async def purge_commands(self, device_id: str) -> int:
+        """Removes all messages that wait for the device, whoever sent them; how many they were."""
+
     async def get_twin(self, device_id: str) -> Mapping[str, Any] | None:
         """The whole twin as IoT Hub's REST API gives it, or None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A disabled individual enrollment, and how it attests."""
+class Enrollment:
+    """An individual enrollment. mark: ours, on one that was made for a block ("" on all others).
+
+    attestation: `x509`, `symmetricKey` or `tpm`. `document` is the raw JSON, whole, as read.
+    """
 
     registration_id: str
-    attestation: Literal["x509", "symmetricKey"]
+    status: Before
+    attestation: str
+    etag: str
+    mark: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a device shows to DPS, as a block must name it.
+
+    x509: its onboarding certificate, of which one or two may be known (`leaves`, PEM). symmetricKey: the key that its
+    enrollment group (`group`) derives from its registration id. unknown: a placeholder that nobody can show.
+    """
+
+    kind: Literal["x509", "symmetricKey", "unknown"]
+    leaves: tuple[str, ...] = ()
+    group: str = ""
 
 
 class Provisioning(Protocol):
-    """The Device Provisioning Service's enrollments."""
+    """The Device Provisioning Service's enrollments. A change meets only what is still as it was read."""
 
     async def group_attestation(self, enrollment_group: str) -> Literal["x509", "symmetricKey"] | None:
         """How devices of the group prove themselves, or None where there is no such group."""
@@ -126,18 +150,55 @@ class Provisioning(Protocol):
     async def enrollment_group_of(self, registration_id: str) -> str | None:
         """The enrollment group that the registration came through, or None where DPS has no registration."""
 
-    async def has_enrollment(self, registration_id: str) -> bool:
-        """Whether an individual enrollment stands for the registration id, whatever its status."""
+    async def enrollment(self, registration_id: str) -> Enrollment | None:
+        """The individual enrollment of the registration id, or None."""
 
-    async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
-        """Disables the registration id by an individual enrollment, which wins over the group.
+    async def create_block(self, registration_id: str, credential: Credential, mark: str) -> Enrollment:
+        """A disabled individual enrollment, which wins over the group. Raises: Conflict where one stands there."""
 
-        An existing enrollment is disabled in place under its ETag. A new one attests by `onboarding_pem` where given,
-        else by a symmetric key that nobody holds. Raises: Conflict.
-        """
+    async def rewrite_block(self, block: Enrollment, credential: Credential, mark: str) -> Enrollment:
+        """A block of ours, made anew in its place. Raises: Conflict."""
+
+    async def set_enrollment_status(self, enrollment: Enrollment, status: Before) -> Enrollment:
+        """The same enrollment, enabled or disabled; its attestation mechanism survives. Raises: Conflict."""
+
+    async def remove(self, enrollment: Enrollment) -> None:
+        """Deletes it. Raises: Conflict where it has changed; content where there is none."""
 
     async def is_blocked(self, registration_id: str) -> bool:
         """Whether a disabled individual enrollment stands for the registration id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryDevice:
+    """A device in the ADR namespace. name: of its resource, which may differ from the device id."""
+
+    name: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationOutcome:
+    """How a revocation stands. failure: ADR's words ("" where it succeeded)."""
+
+    is_done: bool
+    failure: str = ""
+
+
+class DeviceRegistry(Protocol):
+    """The devices of an ADR namespace."""
+
+    async def find(self, device_id: str) -> RegistryDevice | None:
+        """The device, or None where the namespace does not know it."""
+
+    async def set_enabled(self, device: RegistryDevice, *, enabled: bool) -> None:
+        """Enables or disables the device, and returns when that is so."""
+
+    async def revoke(self, device: RegistryDevice) -> str:
+        """Begins to revoke all of its certificates. Where ADR tells how that stands; "" where it is done."""
+
+    async def outcome(self, monitor: str) -> RevocationOutcome:
+        """How a revocation stands that was begun."""
 
 
 class CircumstancesNow(Protocol):

@@ -128,12 +128,19 @@ class Presence:
         return {device_id: alert.time for device_id, alert in alerts.items()}
 
     async def _nudge(self, events: Iterable[ConnectionChanged]) -> None:
-        """Lets containments that wait for a disconnection go on now. It is noted by then; a repetition is harmless."""
+        """Lets containments go on now that wait for a disconnection, or that a device has come back from.
+
+        It is noted by then; a repetition is harmless.
+        """
         for event in events:
             contained = self._contained.get(event.device_id)
-            if contained is None or contained.verified_at is not None or event.seen.connected:
+            if contained is None:
                 continue
-            await self._containment.put({"deviceId": event.device_id})
+            if contained.verified_at is None and not event.seen.connected:
+                await self._containment.put({"deviceId": event.device_id})
+            elif contained.verified_at is not None and event.seen.connected and event.seen.at > contained.verified_at:
+                connected_at = event.seen.at.isoformat()
+                await self._containment.put({"deviceId": event.device_id, "connectedAt": connected_at})
 
 
 def _parsed(envelopes: Sequence[Envelope], rejected: Rejected) -> list[ConnectionChanged]:

@@ -12,7 +12,6 @@ from typing import Final
 
 from shared.domain import keys
 from shared.domain.presence import Contained, Seen
-from shared.domain.record import BlockState
 from shared.errors import Conflict
 from shared.services.ports import Row, Table, Value, Write
 
@@ -112,7 +111,7 @@ def _contained(row: Row) -> Contained:
     return Contained(
         _instant(row.values["requestedAt"]),
         _instant(verified_at) if verified_at else None,
-        is_proven=row.values.get("block") != BlockState.BLOCKED_UNVERIFIED,
+        bool(row.values.get("isProven", True)),
     )
 
 

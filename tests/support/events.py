@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -41,6 +42,12 @@ def device_pem(
         common_name, key.public_key(), _CLIENT, not_before=valid_from, not_after=valid_from + lifetime
     )
     return pem_chain([leaf]).decode()
+
+
+@cache
+def onboarding_pem(device_id: str) -> str:
+    """A device's onboarding certificate: the same one at every call."""
+    return device_pem(device_id)
 
 
 def claim(
@@ -127,10 +134,10 @@ def hub_event(
     )
 
 
-def dps_record(device_id: str = "dev-1", result: str = "Success") -> dict[str, Any]:
+def dps_record(device_id: str = "dev-1", result: str = "Success", at: datetime = NOON) -> dict[str, Any]:
     """A record of DPS's DeviceOperations log."""
     return {
-        "time": "2026-11-23T12:00:00Z",
+        "time": format_instant(at),
         "category": "DeviceOperations",
         "operationName": "AttestationAttempt",
         "resultType": result,

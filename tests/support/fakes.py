@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from support.alert_schemas import require_known
+
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
 from shared.domain.envelope import Envelope
-from shared.errors import Conflict, NotFound
-from shared.services.ports import Block, Identity, Row, Write
+from shared.domain.record import Before
+from shared.errors import Conflict, EnrollmentRefused, NotFound
+from shared.services.ports import Credential, Enrollment, Identity, RegistryDevice, RevocationOutcome, Row, Write
 
+PLAIN = (str, int, bool, datetime)
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
@@ -73,6 +77,8 @@ class FakeTable:
         return {w.row.key: str(self.rows[w.row.partition, w.row.key].etag) for w in writes if w.kind != "delete"}
 
     def _check(self, write: Write) -> None:
+        odd = {name: value for name, value in write.row.values.items() if type(value) not in PLAIN}
+        assert not odd, f"a table holds plain values alone: {odd}"
         present = self.rows.get((write.row.partition, write.row.key))
         if write.kind == "insert" and present:
             raise Conflict(write.row.key)
@@ -94,6 +100,8 @@ class FakeAlerts:
     async def publish(self, alerts: Sequence[Alert]) -> None:
         if self.faults:
             raise self.faults.pop(0)
+        for alert in alerts:
+            require_known(alert.type, alert.data)
         self.sent.extend(alerts)
 
     @property
@@ -131,17 +139,29 @@ class FakeSender:
 
 @dataclass
 class FakeHub:
-    """An identity registry with twins."""
+    """An identity registry with twins. writes: how often an identity was written."""
 
     identities: dict[str, Identity] = field(default_factory=dict)
     twins: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
     reads: int = 0
+    writes: int = 0
     faults: list[Exception] = field(default_factory=list)
 
     def add(
-        self, device_id: str, *, connected: bool = False, status: Literal["enabled", "disabled"] = "enabled"
+        self,
+        device_id: str,
+        *,
+        connected: bool = False,
+        status: Literal["enabled", "disabled"] = "enabled",
+        reason: str = "",
     ) -> None:
-        self.identities[device_id] = Identity(device_id, status, "", connected, "1", {"deviceId": device_id})
+        self.identities[device_id] = Identity(device_id, status, reason, connected, "1", {"deviceId": device_id})
+
+    def change(self, device_id: str, **changes: Any) -> None:
+        """Somebody else writes the identity."""
+        known = self.identities[device_id]
+        self.identities[device_id] = replace(known, **changes, etag=str(int(known.etag) + 1))
 
     async def get_identity(self, device_id: str) -> Identity | None:
         return self.identities.get(device_id)
@@ -154,9 +174,13 @@ class FakeHub:
             raise NotFound("device", identity.device_id)
         if known.etag != identity.etag:
             raise Conflict(identity.device_id)
-        changed = replace(known, status=status, status_reason=reason, etag=str(int(known.etag) + 1))
-        self.identities[identity.device_id] = changed
-        return changed
+        self.writes += 1
+        connected = known.connected and status == "enabled"
+        self.change(identity.device_id, status=status, status_reason=reason, connected=connected)
+        return self.identities[identity.device_id]
+
+    async def purge_commands(self, device_id: str) -> int:
+        return self.waiting.pop(device_id, 0)
 
     async def get_twin(self, device_id: str) -> Mapping[str, Any] | None:
         self.reads += 1
@@ -167,11 +191,27 @@ class FakeHub:
 
 @dataclass
 class FakeProvisioning:
-    """DPS enrollments."""
+    """DPS's individual enrollments, by registration id; changes meet the ETag that was read.
 
-    blocks: dict[str, str | None] = field(default_factory=dict)
+    credentials: by which each block attests. refused: credentials' kinds that DPS does not take.
+    """
+
+    enrollments: dict[str, Enrollment] = field(default_factory=dict)
+    credentials: dict[str, Credential] = field(default_factory=dict)
     groups: dict[str, Literal["x509", "symmetricKey"]] = field(default_factory=lambda: {"fleet": "x509"})
+    refused: set[str] = field(default_factory=set)
     faults: list[Exception] = field(default_factory=list)
+    _etags: Any = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def blocks(self) -> dict[str, str | None]:
+        """What is blocked: registration id -> the certificate by which it is, None where it is by none."""
+        leaves = {r: c.leaves[0] for r, c in self.credentials.items() if c.leaves}
+        return {r: leaves.get(r) for r, e in self.enrollments.items() if e.status is Before.DISABLED}
+
+    def add(self, registration_id: str, status: Before = Before.ENABLED, keys: str = "its own") -> None:
+        """An enrollment of somebody else's."""
+        self._put(registration_id, status, "symmetricKey", "", {"keys": keys})
 
     async def group_attestation(self, enrollment_group: str) -> Literal["x509", "symmetricKey"] | None:
         return self.groups.get(enrollment_group)
@@ -179,17 +219,86 @@ class FakeProvisioning:
     async def enrollment_group_of(self, registration_id: str) -> str | None:
         return "fleet"
 
-    async def has_enrollment(self, registration_id: str) -> bool:
-        return registration_id in self.blocks
+    async def enrollment(self, registration_id: str) -> Enrollment | None:
+        return self.enrollments.get(registration_id)
 
-    async def block(self, registration_id: str, onboarding_pem: str | None) -> Block:
-        if self.faults:
-            raise self.faults.pop(0)
-        self.blocks.setdefault(registration_id, onboarding_pem)
-        return Block(registration_id, "x509" if self.blocks[registration_id] else "symmetricKey")
+    async def create_block(self, registration_id: str, credential: Credential, mark: str) -> Enrollment:
+        self._fail()
+        if registration_id in self.enrollments:
+            raise Conflict(registration_id)
+        return self._block(registration_id, credential, mark)
+
+    async def rewrite_block(self, block: Enrollment, credential: Credential, mark: str) -> Enrollment:
+        self._meet(block)
+        return self._block(block.registration_id, credential, mark)
+
+    async def set_enrollment_status(self, enrollment: Enrollment, status: Before) -> Enrollment:
+        known = self._meet(enrollment)
+        return self._put(known.registration_id, status, known.attestation, known.mark, known.document)
+
+    async def remove(self, enrollment: Enrollment) -> None:
+        if enrollment.registration_id in self.enrollments:
+            self._meet(enrollment)
+            del self.enrollments[enrollment.registration_id]
+            self.credentials.pop(enrollment.registration_id, None)
 
     async def is_blocked(self, registration_id: str) -> bool:
         return registration_id in self.blocks
+
+    def _fail(self) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+
+    def _meet(self, enrollment: Enrollment) -> Enrollment:
+        self._fail()
+        known = self.enrollments.get(enrollment.registration_id)
+        if known is None or known.etag != enrollment.etag:
+            raise Conflict(enrollment.registration_id)
+        return known
+
+    def _block(self, registration_id: str, credential: Credential, mark: str) -> Enrollment:
+        if credential.kind in self.refused:
+            raise EnrollmentRefused(credential.kind)
+        self.credentials[registration_id] = credential
+        attestation = "x509" if credential.kind == "x509" else "symmetricKey"
+        return self._put(registration_id, Before.DISABLED, attestation, mark, {})
+
+    def _put(
+        self, registration_id: str, status: Before, attestation: str, mark: str, document: Mapping[str, Any]
+    ) -> Enrollment:
+        put = Enrollment(registration_id, status, attestation, f"e{next(self._etags)}", mark, document)
+        self.enrollments[registration_id] = put
+        return put
+
+
+@dataclass
+class FakeRegistry:
+    """The devices of an ADR namespace. revoked: device ids, in order. pending: looks until a revocation is done."""
+
+    devices: dict[str, bool] = field(default_factory=dict)
+    revoked: list[str] = field(default_factory=list)
+    pending: int = 0
+    failure: str = ""
+    faults: list[Exception] = field(default_factory=list)
+
+    async def find(self, device_id: str) -> RegistryDevice | None:
+        enabled = self.devices.get(device_id)
+        return RegistryDevice(device_id, enabled) if enabled is not None else None
+
+    async def set_enabled(self, device: RegistryDevice, *, enabled: bool) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.devices[device.name] = enabled
+
+    async def revoke(self, device: RegistryDevice) -> str:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.revoked.append(device.name)
+        return f"monitor/{device.name}"
+
+    async def outcome(self, monitor: str) -> RevocationOutcome:
+        self.pending -= 1
+        return RevocationOutcome(self.pending < 0, self.failure)
 
 
 @dataclass

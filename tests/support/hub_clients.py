@@ -94,7 +94,7 @@ def operational_credentials(
 ) -> Operational:
     """Registers the device at DPS with a CSR and returns what was issued. `authority`: of its onboarding leaf."""
     return register(
-        azure, device_id, _onboarding_leaf(authority or onboarding_authority(azure), device_id, folder), folder
+        azure, device_id, onboarding_leaf(authority or onboarding_authority(azure), device_id, folder), folder
     )
 
 
@@ -111,7 +111,8 @@ def register(azure: dict[str, Any], device_id: str, onboarding: Operational, fol
     return Operational.write(folder, device_id, key, chain_of(state["issuedCertificateChain"]))
 
 
-def _onboarding_leaf(authority: CertificateAuthority, device_id: str, folder: Path) -> Operational:
+def onboarding_leaf(authority: CertificateAuthority, device_id: str, folder: Path) -> Operational:
+    """A new onboarding credential for the device."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC).replace(microsecond=0)
     leaf = authority.issue_leaf(device_id, key.public_key(), CLIENT, not_before=now, not_after=now + timedelta(hours=1))
     return Operational.write(folder, f"{device_id}-onboarding", key, [leaf, authority.certificate])

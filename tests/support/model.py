@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from support.events import DAY
@@ -21,6 +22,7 @@ from support.fakes import (
     FakeDeadLetters,
     FakeHub,
     FakeProvisioning,
+    FakeRegistry,
     FakeSender,
     FakeTable,
 )
@@ -30,19 +32,28 @@ from support.feedback import FakeFeedback
 from shared.domain import keys
 from shared.domain.changes import Policies
 from shared.domain.envelope import Envelope
+from shared.domain.operations import OperationKind
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Actor, DeviceRecord, State
+from shared.services.bulk import Bulk
+from shared.services.bulk_actions import DisableMany, RenewMany
+from shared.services.bulk_work import BulkHandler
 from shared.services.commands import Commands
 from shared.services.containment import Containment
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
 from shared.services.feedback import Feedback
+from shared.services.ledger import Ledger
+from shared.services.operation_rows import OperationRows
+from shared.services.operations import OperationHandler, Operations
 from shared.services.outbox import Outbox
-from shared.services.pacing import Budget
-from shared.services.ports import Row, Table
+from shared.services.pacing import REQUESTS_A_DISABLE, Budget, disabling
+from shared.services.ports import Row, Table, WorkQueue
 from shared.services.recording import Recording
 from shared.services.rows import stored
+from shared.services.selection import Selection
 from shared.services.store import FleetStore
+from shared.services.targets import TargetRows
 
 ANN = Actor(name="ann", object_id="o-1", app_id="a-1")
 MINUTE = timedelta(minutes=1)
@@ -51,7 +62,21 @@ POLICIES = Policies(belief=BeliefPolicy(validity=30 * DAY))
 _MAX_DEQUEUES = 5  # host.json
 _INVISIBLE = timedelta(seconds=30)
 
-_INSTANTS = ("requested_at", "hub_disabled_at", "hub_rechecked_at", "gone_since", "disconnected_at", "refused_at")
+_INSTANTS = (
+    "requested_at",
+    "begun_at",
+    "hub_disabled_at",
+    "blocked_at",
+    "hub_rechecked_at",
+    "purged_at",
+    "registry_disabled_at",
+    "told_at",
+    "gone_since",
+    "told_late_at",
+    "disconnected_at",
+    "refused_at",
+    "passed_at",
+)
 
 type Handler = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -108,10 +133,12 @@ class Cloud:
     provisioning: FakeProvisioning = field(default_factory=FakeProvisioning)
     sender: FakeSender = field(default_factory=FakeSender)
     feedback: FakeFeedback = field(default_factory=FakeFeedback)
+    registry: FakeRegistry | None = None
 
     def __post_init__(self) -> None:
         self.commands = DeliveringQueue(self.clock)
         self.containment = DeliveringQueue(self.clock)
+        self.operations = DeliveringQueue(self.clock)
 
     async def rows(self, low: str = "", high: str = "~") -> list[Row]:
         """The rows of every shard, by default all of them."""
@@ -148,11 +175,27 @@ class Backend:
         queues = wrap("commands", cloud.commands), wrap("containment", cloud.containment)
         outbox = Outbox(store, wrap("alerts", cloud.alerts), *queues)
         self.recording = Recording(store, outbox, wrap("letters", cloud.dead_letters), hub, policies, clock)
-        self.deadlines = Deadlines(store, outbox, hub, policies, self._budget, clock)
+        ledger = Ledger(wrap("table", cloud.table), self._budget)
+        self.deadlines = Deadlines(store, outbox, hub, policies, self._budget, clock, ledger=ledger)
         self.commands = Commands(store, wrap("sender", cloud.sender), hub, policies, clock)
-        self.containment = Containment(store, outbox, hub, wrap("dps", cloud.provisioning), clock)
+        registry = wrap("adr", cloud.registry) if cloud.registry else None
+        self.containment = Containment(store, outbox, hub, wrap("dps", cloud.provisioning), clock, registry=registry)
         self.devices = Devices(store, self.deadlines, clock)
         self.feedback = Feedback(store, wrap("feedback", cloud.feedback), clock)
+        self._bulk(wrap("table", cloud.table), store, wrap("operations", cloud.operations))
+
+    def _bulk(self, table: Table, store: FleetStore, queue: WorkQueue) -> None:
+        """Operations on many devices: 12 may be shut out in a minute."""
+        selection, targets, clock = Selection(table, store), TargetRows(table), self.clock
+        renewing = RenewMany(store, self.deadlines, Ledger(table, self._budget), clock)
+        ledger = Ledger(table, disabling(REQUESTS_A_DISABLE * 12, Fraction(1)), "registry")
+        shutting_out = DisableMany(store, self.containment, ledger, clock)
+        handlers: dict[OperationKind, OperationHandler] = {
+            OperationKind.BULK_RENEW: BulkHandler(renewing, selection, targets),
+            OperationKind.BULK_DISABLE: BulkHandler(shutting_out, selection, targets),
+        }
+        self.operations = Operations(OperationRows(table), queue, handlers, clock)
+        self.bulk = Bulk(table, selection, self.operations)
 
     async def attempt(self, work: Callable[[], Awaitable[object]]) -> bool:
         """Whether the work succeeded; a process that died in it is replaced."""
@@ -194,6 +237,7 @@ class Backend:
     async def tick(self) -> None:
         """The timers' minute: a sweep and what it queued, and a drain where there is feedback."""
         await self.attempt(self.deadlines.sweep)
+        await self.attempt(self.operations.revive)
         self.cloud.feedback.lapse()
         if self.cloud.feedback.batches:
             await self.attempt(self.feedback.drain)
@@ -208,13 +252,19 @@ class Backend:
         clock.advance(max(instant - clock.now(), timedelta()))
 
     def _queues(self) -> list[tuple[DeliveringQueue, Handler]]:
-        return [(self.cloud.commands, self.commands.send), (self.cloud.containment, self.containment.advance)]
+        return [
+            (self.cloud.commands, self.commands.send),
+            (self.cloud.containment, self.containment.advance),
+            (self.cloud.operations, self.operations.step),
+        ]
 
     async def _next_minute(self) -> datetime:
         """The next full minute after now at which there is work."""
         after_now = _full_minute(self.cloud.clock.now() + timedelta(microseconds=1))
         stamps = [row.key.split("!")[1] for row in await self.cloud.rows(keys.DUE, keys.EXPIRES)]
         instants = [datetime.strptime(s, "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for s in stamps]
+        running = self.cloud.table.scan(keys.FLEET_PARTITION, *keys.running_range())
+        instants += [after_now async for _ in running]  # a timer looks after what is lost
         instants += [visible_at for queue, _ in self._queues() for visible_at, _, _ in queue.waiting]
         if self.cloud.feedback.batches or self.cloud.feedback.lent:
             instants.append(self.cloud.clock.now())
@@ -278,7 +328,9 @@ def essence(record: DeviceRecord) -> Mapping[str, object]:
         "command": command and (command.id, command.sent_at is not None),
         "attempts": record.attempts,
         "requested": record.renewal_request is not None,
-        "contained": containment and replace(containment, **dict.fromkeys(_INSTANTS)),
+        "revoked": record.revocation
+        and (record.revocation.reason, record.revocation.failure, record.revocation.has_work),
+        "contained": containment and replace(containment, enrollment_etag=None, **dict.fromkeys(_INSTANTS)),
         "steps": containment and [getattr(containment, name) is not None for name in _INSTANTS],
         "alerted": record.alerted,
         "pending": record.pending,

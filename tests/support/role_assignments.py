@@ -42,6 +42,7 @@ WHERE: Final[Mapping[tuple[str, str], str]] = {
 """Template and symbol of a scope -> the words for it. No scope: the resource group of the module."""
 CUSTOM: Final[Mapping[str, str]] = {
     "deviceAccessRoleName": "fleetcert device access",
+    "registryAccessRoleName": "fleetcert registry access",
     "appendRoleName": "fleetcert audit append",
 }
 

@@ -16,14 +16,22 @@ from fleetcert.local.functions_host.wire import metadata_datums, to_datum
 from shared import composition
 from shared.domain.envelope import Envelope
 from shared.domain.keys import device_key, shard_of
+from shared.domain.operations import OperationState
+from shared.domain.record import Actor
+from shared.domain.selecting import Selector
 from shared.errors import InfrastructureFault
+from shared.schemas.routes import ROUTES
 
 EVENT_HUB_TRIGGERS = {
     "record_hub_events": ("%IOT_EVENTS%", "IotEvents"),
     "record_dps_events": ("%DPS_EVENTS%", "DpsEvents"),
     "record_connection_events": ("%CONNECTION_EVENTS%", "ConnectionEvents"),
 }
-QUEUE_TRIGGERS = {"send_renewal_command": "%RENEWAL_COMMANDS%", "contain_device": "%CONTAINMENT%"}
+QUEUE_TRIGGERS = {
+    "send_renewal_command": "%RENEWAL_COMMANDS%",
+    "contain_device": "%CONTAINMENT%",
+    "step_operation": "%OPERATIONS%",
+}
 TIMERS = {
     "sweep_deadlines": "SWEEP",
     "append_audit": "AUDIT",
@@ -33,21 +41,13 @@ TIMERS = {
     "drain_command_feedback": "FEEDBACK",
     "watch_issuers": "ISSUERS",
     "watch_fleet_health": "HEALTH",
+    "revive_operations": "HEALTH",
+    "watch_containments": "HEALTH",
     "take_snapshot": "SNAPSHOT",
     "follow_rotation": "ROTATION",
     "tell_strangers": "STRANGERS",
 }
-ROUTES = {
-    "list_devices": "devices",
-    "show_device": "devices/{deviceId}",
-    "renew_device": "devices/{deviceId}/renew",
-    "disable_device": "devices/{deviceId}/disable",
-    "pause_fleet": "fleet/pause",
-    "resume_fleet": "fleet/resume",
-    "suppress_alerts": "fleet/suppressions",
-    "fleet_summary": "fleet/summary",
-    "health": "health",
-}
+HTTP_TRIGGERS = {route.name: route.path for route in ROUTES} | {"nothing_here": "{*path}"}
 TICK = to_datum({"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False})
 
 
@@ -84,7 +84,7 @@ def restarted() -> None:
 
 
 def test_the_app_is_these_functions_and_no_others(loaded: Any):
-    assert loaded.functions.keys() == {*EVENT_HUB_TRIGGERS, *QUEUE_TRIGGERS, *ROUTES, *TIMERS}
+    assert loaded.functions.keys() == {*EVENT_HUB_TRIGGERS, *QUEUE_TRIGGERS, *HTTP_TRIGGERS, *TIMERS}
 
 
 @pytest.mark.parametrize("name", EVENT_HUB_TRIGGERS)
@@ -108,15 +108,27 @@ def test_queue_triggers_read_the_fleets_own_storage(loaded: Any, name: str):
     assert trigger["connection"] == "FleetStorage"
 
 
+async def test_a_message_steps_an_operation_until_it_is_done(fleet_app: Any, ports: Any):
+    ports.hub.add("dev-1")
+    services = await composition.app.services()
+    begun = await services.bulk.start("disable", Selector(ids=("dev-1",)), Actor(name="ann"), "recall")
+    for queue, name in ((ports.operations, "step_operation"), (ports.containment, "contain_device")) * 2:
+        outcome = await fleet_app.invoke(name, {"message": to_datum(json.dumps(queue.messages[-1]))}, {})
+        assert outcome.ok, outcome.error
+    done = await services.operations.show(begun.id)
+    assert (done.state, done.done) == (OperationState.DONE, 1)
+    assert ports.hub.identities["dev-1"].status == "disabled"
+
+
 @pytest.mark.parametrize("name", TIMERS)
 def test_a_timers_schedule_is_a_setting(loaded: Any, name: str):
     assert loaded.functions[name].trigger["schedule"] == f"%{TIMERS[name]}_SCHEDULE%"
 
 
-@pytest.mark.parametrize("name", ROUTES)
+@pytest.mark.parametrize("name", HTTP_TRIGGERS)
 def test_http_triggers_leave_methods_and_callers_to_the_app(loaded: Any, name: str):
     trigger = loaded.functions[name].trigger
-    assert trigger["route"] == ROUTES[name]
+    assert trigger["route"] == HTTP_TRIGGERS[name]
     assert trigger["authLevel"] == "ANONYMOUS"
     assert not trigger.get("methods")
 

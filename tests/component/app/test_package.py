@@ -81,7 +81,8 @@ def test_the_package_loads_alone(package: Path, tmp_path: Path):
 
 def declared_functions() -> int:
     """How many functions the sources declare."""
-    return sum(path.read_text().count("@blueprint.function_name(") for path in (PROJECT / "functions").glob("*.py"))
+    sources = [path.read_text() for path in (PROJECT / "functions").glob("*.py")]
+    return sum(source.count("@blueprint.function_name(") + source.count("@serves(") for source in sources)
 
 
 def distributions_of(modules: Iterable[str]) -> set[str]:

@@ -9,18 +9,33 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.events import DAY, claim, device_pem, dps_event, dps_record, hub_event, lifecycle_event, twin_event
-from support.fakes import NOON
+from support.events import (
+    DAY,
+    claim,
+    device_pem,
+    dps_event,
+    dps_record,
+    hub_event,
+    lifecycle_event,
+    onboarding_pem,
+    twin_event,
+)
+from support.fakes import NOON, FakeRegistry
 from support.faults import Answer, Faults, Moment, killed, unavailable
 from support.feedback import answer as feedback
 from support.model import ANN, MINUTE, Backend, check_invariants, essence
 
+from shared.domain import keys
+from shared.domain.operations import operation_id
+from shared.domain.selecting import Selector
 from shared.errors import Conflict, Throttled
+from shared.services.operation_rows import OperationRows
 
 HOUR = timedelta(hours=1)
 OTHERS_PEM = device_pem("somebody-else")
 READS = ("table.get", "table.get_many", "table.scan", "hub.get_twin", "hub.get_identity", "dps.group_attestation")
-READS += ("feedback.receive",)
+READS += ("feedback.receive", "dps.enrollment", "dps.enrollment_group_of", "adr.find", "adr.outcome")
+BULK = operation_id(NOON, "00000000")
 
 type Work = Callable[[Backend], Awaitable[None]]
 
@@ -36,6 +51,9 @@ class Story:
     dead_letters: Mapping[str, str]
     identities: Mapping[str, str]
     blocks: Mapping[str, str | None]
+    registry: Mapping[str, bool]
+    revoked: frozenset[str]
+    operations: tuple[tuple[object, ...], ...]
 
 
 async def told(backend: Backend) -> Story:
@@ -43,7 +61,9 @@ async def told(backend: Backend) -> Story:
     cloud = backend.cloud
     rows = await cloud.rows()
     check_invariants(rows)
-    assert cloud.commands.poison == cloud.containment.poison == []
+    assert cloud.commands.poison == cloud.containment.poison == cloud.operations.poison == []
+    left = [row.key async for row in cloud.table.scan(keys.FLEET_PARTITION, "running!", "target~")]
+    assert left == [], "an operation has left something behind"
     ids: dict[tuple[str | None, ...], set[str]] = {}
     for alert in cloud.alerts.sent:
         ids.setdefault((alert.type, alert.subject, alert.data.get("thumbprint"), alert.data.get("level")), set()).add(
@@ -59,6 +79,12 @@ async def told(backend: Backend) -> Story:
         dead_letters=dict(cloud.dead_letters.kept),
         identities={d: identity.status for d, identity in cloud.hub.identities.items()},
         blocks=dict(cloud.provisioning.blocks),
+        registry=dict(cloud.registry.devices) if cloud.registry else {},
+        revoked=frozenset(cloud.registry.revoked if cloud.registry else ()),
+        operations=tuple(
+            (o.kind, o.state, o.total, o.done, o.failed, o.failures, dict(o.result), o.problem)
+            for o in await OperationRows(cloud.table).page(10)
+        ),
     )
 
 
@@ -127,7 +153,7 @@ async def a_device_in_use(backend: Backend) -> None:
 
 async def containing(backend: Backend) -> None:
     """Shut out, and verified."""
-    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", "PEM"))
+    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1")))
     await backend.run_until(backend.cloud.clock.now() + HOUR)
 
 
@@ -135,6 +161,50 @@ async def containing_without_the_credential(backend: Backend) -> None:
     """Shut out by a placeholder, which is told."""
     await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen"))
     await backend.run_until(backend.cloud.clock.now() + HOUR)
+
+
+async def a_device_that_is_shut_out(backend: Backend) -> None:
+    """In an ADR namespace, and verified."""
+    backend.cloud.registry = FakeRegistry({"dev-1": True})
+    backend.restart()
+    await a_device_in_use(backend)
+    await containing(backend)
+
+
+async def enabling(backend: Backend) -> None:
+    """Let in again, and asked for a fresh certificate."""
+    await backend.insist(lambda: backend.containment.enable("dev-1", ANN, "found"))
+    await backend.run_until(backend.cloud.clock.now() + 20 * MINUTE)
+
+
+async def a_device_of_a_namespace(backend: Backend) -> None:
+    backend.cloud.registry = FakeRegistry({"dev-1": True})
+    await a_device_in_use(backend)
+
+
+async def revoking(backend: Backend) -> None:
+    """All certificates are revoked, and the device is expected at DPS."""
+    await backend.insist(lambda: backend.containment.revoke("dev-1", ANN, "leaked"))
+    await backend.run_until(backend.cloud.clock.now() + 20 * MINUTE)
+
+
+async def three_devices_in_use(backend: Backend) -> None:
+    await issue(backend, "dev-1", "dev-2", "dev-3")
+    backend.cloud.clock.advance(DAY)
+
+
+async def disabling_many(backend: Backend) -> None:
+    """Two are there, one is not known to anybody."""
+    chosen = Selector(ids=("dev-1", "dev-2", "nobody"))
+    await backend.insist(lambda: backend.bulk.start("disable", chosen, ANN, "recall", operation_id=BULK))
+    await backend.run_until(backend.cloud.clock.now() + 20 * MINUTE)
+
+
+async def renewing_many(backend: Backend) -> None:
+    """All that end within a year."""
+    chosen = Selector(expiring_before=NOON + 365 * DAY)
+    await backend.insist(lambda: backend.bulk.start("renew", chosen, ANN, "new CA", operation_id=BULK))
+    await backend.run_until(backend.cloud.clock.now() + 20 * MINUTE)
 
 
 async def renewing_by_hand(backend: Backend) -> None:
@@ -164,6 +234,10 @@ STORIES: Mapping[str, tuple[Work, Work]] = {
     "sweeping and sending": (two_certificates_short_of_their_window, sweeping_and_sending),
     "escalating": (a_short_certificate, escalating),
     "containing": (a_device_in_use, containing),
+    "enabling": (a_device_that_is_shut_out, enabling),
+    "revoking": (a_device_of_a_namespace, revoking),
+    "disabling many": (three_devices_in_use, disabling_many),
+    "renewing many": (three_devices_in_use, renewing_many),
     "containing without the credential": (a_device_in_use, containing_without_the_credential),
     "renewing by hand": (a_device_in_use, renewing_by_hand),
     "hearing feedback": (two_commands_on_their_way, hearing_feedback),
@@ -178,12 +252,15 @@ def lost_after_its_effect(call: str) -> BaseException | None:
     return None if call in READS else unavailable(call)
 
 
+CONDITIONAL = ("table.commit", "hub.set_status", "dps.create_block", "dps.set_enrollment_status", "dps.remove")
+
+
 def lost_race(call: str) -> BaseException | None:
-    return Conflict(call) if call in ("table.commit", "hub.set_status") else None
+    return Conflict(call) if call in CONDITIONAL else None
 
 
 def throttled(call: str) -> BaseException | None:
-    return Throttled(call, timedelta(seconds=20)) if call.split(".")[0] in ("sender", "hub", "dps") else None
+    return Throttled(call, timedelta(seconds=20)) if call.split(".")[0] in ("sender", "hub", "dps", "adr") else None
 
 
 async def play(story: tuple[Work, Work], faults: Faults) -> Backend:
@@ -245,7 +322,9 @@ async def test_an_effect_whose_answer_is_lost_is_not_doubled(name: str) -> None:
     await every_step(STORIES[name], lost_after_its_effect, "after")
 
 
-@pytest.mark.parametrize("name", ["recording", "sweeping and sending", "containing"])
+@pytest.mark.parametrize(
+    "name", ["recording", "sweeping and sending", "containing", "enabling", "revoking", "disabling many"]
+)
 async def test_a_throttle_of_the_hub_or_of_dps_delays_and_loses_nothing(name: str) -> None:
     await every_step(STORIES[name], throttled, "before")
 

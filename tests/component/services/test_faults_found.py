@@ -6,13 +6,13 @@ from datetime import timedelta
 from fractions import Fraction
 
 import pytest
-from support.events import DAY, claim, device_pem, dps_event, dps_record, lifecycle_event, twin_event
+from support.events import DAY, claim, device_pem, dps_event, dps_record, lifecycle_event, onboarding_pem, twin_event
 from support.fakes import NOON
 from support.faults import Faults, killed, unavailable
 from support.model import ANN, MINUTE, SHARDS, Backend, check_invariants
 
 from shared.domain import keys
-from shared.domain.record import BlockState, State
+from shared.domain.record import Before, BlockState, State
 from shared.errors import FleetcertError
 from shared.services.pacing import Budget
 from shared.services.ports import Row, Write
@@ -54,7 +54,7 @@ async def test_an_outage_of_event_grid_does_not_stop_renewals() -> None:
 async def test_an_outage_of_event_grid_does_not_stop_a_containment() -> None:
     backend = Backend(faults=Faults(outages={"alerts": unavailable}))
     await issue(backend, "dev-1")
-    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", "PEM"))
+    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1")))
     await backend.run_until(NOON + 30 * MINUTE)
     assert backend.cloud.hub.identities["dev-1"].status == "disabled"
 
@@ -62,7 +62,7 @@ async def test_an_outage_of_event_grid_does_not_stop_a_containment() -> None:
 async def test_an_outage_of_the_command_queue_does_not_stop_alerts() -> None:
     backend = Backend(faults=Faults(outages={"containment": unavailable}))
     await issue(backend, "dev-1", "dev-2")
-    await backend.insist(lambda: backend.containment.disable("dev-2", ANN, "stolen", "PEM"))
+    await backend.insist(lambda: backend.containment.disable("dev-2", ANN, "stolen", onboarding_pem("dev-2")))
     await backend.run_until(NOON + 19 * HOUR)
     assert backend.cloud.sender.sent != []
 
@@ -118,7 +118,7 @@ async def test_a_record_that_cannot_be_read_blocks_no_other_device() -> None:
 async def test_a_placeholder_block_whose_answer_was_lost_stays_unverified() -> None:
     backend = Backend()
     await issue(backend, "dev-1")
-    calls = ["dps.block"]
+    calls = ["dps.create_block"]
 
     def lost(call: str) -> BaseException | None:
         return unavailable(call)
@@ -137,7 +137,7 @@ async def test_a_placeholder_block_whose_answer_was_lost_stays_unverified() -> N
     containment = (await backend.cloud.records())["dev-1"].containment
     assert containment is not None
     assert containment.block is BlockState.BLOCKED_UNVERIFIED
-    assert containment.enrollment_created is True
+    assert containment.enrollment_before is Before.ABSENT
 
 
 async def test_an_evaluation_that_fails_strands_no_alert() -> None:
@@ -157,7 +157,7 @@ async def test_a_registration_of_a_device_at_rest_leaves_no_deadline_that_is_due
     backend = Backend()
     await issue(backend, "dev-1", lifetime=30 * DAY)
     if end == "contained":
-        await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", "PEM"))
+        await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1")))
     else:
         await backend.hear([lifecycle_event("deleteDeviceIdentity", at=NOON + 20 * MINUTE, sequence=5)])
         del backend.cloud.hub.identities["dev-1"]
@@ -182,7 +182,7 @@ async def test_garbage_in_the_twin_does_not_postpone_a_renewal() -> None:
 async def test_a_contained_device_whose_identity_is_created_again_is_disabled_again() -> None:
     backend = Backend()
     await issue(backend, "dev-1", lifetime=30 * DAY)
-    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", "PEM"))
+    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1")))
     await backend.run_until(NOON + HOUR)
     backend.cloud.hub.add("dev-1")
     backend.cloud.clock.advance(HOUR)

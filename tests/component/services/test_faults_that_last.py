@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from support.events import DAY, claim, hub_event, twin_event
+from support.events import DAY, claim, hub_event, onboarding_pem, twin_event
 from support.fakes import NOON
 from support.faults import Faults, unavailable
 from support.model import ANN, MINUTE, Backend, check_invariants
@@ -131,7 +131,7 @@ async def test_a_clock_that_jumps_while_a_device_is_shut_out_delays_its_verifica
     backend = Backend()
     await issue(backend, "dev-1")
     backend.clock.skew = hours * HOUR
-    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", "PEM"))
+    await backend.insist(lambda: backend.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1")))
     await backend.run_until(NOON + 3 * MINUTE)
     backend.clock.skew = timedelta()
     await backend.run_until(NOON + 2 * HOUR)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from support.events import DAY, claim, dps_event, dps_record, lifecycle_event, twin_event
+from support.events import DAY, claim, dps_event, dps_record, lifecycle_event, onboarding_pem, twin_event
 from support.fakes import FakeSender, FakeTable
 from support.faults import killed
 from support.model import ANN, MINUTE, Backend, Cloud, check_invariants
@@ -162,7 +162,7 @@ class Fleet:
         if device.alive:
             device.contained = True
             call = self.backend.containment
-            await self.backend.insist(lambda: call.disable(device.name, ANN, "stolen", "PEM"))
+            await self.backend.insist(lambda: call.disable(device.name, ANN, "stolen", onboarding_pem(device.name)))
 
     async def replay(self, _: Device, amount: int) -> None:
         """A checkpoint was lost."""

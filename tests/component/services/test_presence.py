@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from support.connections import connected, connection_event, disconnected, sequence_number
-from support.events import claim, twin_event
+from support.events import claim, onboarding_pem, twin_event
 from support.fakes import (
     NOON,
     FakeAlerts,
@@ -98,7 +98,7 @@ class World:
         """As far as it goes while the registry still says that the device is connected."""
         self.hub.add(device_id, connected=True)
         await self.recording.record_hub_events([twin_event({"certificate": claim()}, device_id=device_id)])
-        await self.containment.disable(device_id, ANN, "stolen", "PEM")
+        await self.containment.disable(device_id, ANN, "stolen", onboarding_pem(device_id))
         await self.containment.advance({"deviceId": device_id})
 
     async def work_off(self) -> None:

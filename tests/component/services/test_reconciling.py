@@ -12,14 +12,14 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from support.events import DAY, claim, device_pem, lifecycle_event, twin_event
+from support.events import DAY, claim, device_pem, lifecycle_event, onboarding_pem, twin_event
 from support.fakes import NOON
 from support.inventories import leaf
 from support.reconciling import Fleet, twin
 
 from shared.contracts import AlertType
 from shared.domain import keys, passes, reasons
-from shared.domain.containing import Step, next_step
+from shared.domain.containing import Plan, Step, next_step
 from shared.domain.inventory import EnrollmentGroup, Registration
 from shared.domain.passes import Phase
 from shared.domain.record import Actor, Evidence, State
@@ -281,7 +281,7 @@ async def test_a_shard_is_searched_to_its_end(fleet: Fleet, monkeypatch: pytest.
 
 async def shut_out(fleet: Fleet, device_id: str) -> None:
     """Disables a device, all steps done."""
-    await fleet.containment.disable(device_id, ANN, "stolen", "PEM")
+    await fleet.containment.disable(device_id, ANN, "stolen", onboarding_pem(device_id))
     for _ in range(3):
         await fleet.containment.advance({"deviceId": device_id})
         fleet.clock.advance(timedelta(minutes=6))
@@ -301,7 +301,7 @@ async def test_a_device_that_somebody_enabled_elsewhere_is_shut_out_again_and_op
     await fleet.run()
     await shut_out(fleet, "dev-1")
     enable_behind_our_back(fleet, "dev-1")
-    del fleet.provisioning.blocks["dev-1"]
+    del fleet.provisioning.enrollments["dev-1"]
     fleet.containment_queue.messages.clear()
     outcome = await fleet.again()
     assert outcome.recontained == 1
@@ -310,7 +310,7 @@ async def test_a_device_that_somebody_enabled_elsewhere_is_shut_out_again_and_op
     assert reasons.HISTORY_REENABLED in history(fleet, "dev-1")
     contained = (await fleet.record("dev-1")).containment
     assert contained is not None
-    assert next_step(contained) is Step.DISABLE_IDENTITY
+    assert next_step(contained, Plan()) is Step.DISABLE_IDENTITY
     await fleet.containment.advance({"deviceId": "dev-1"})
     assert fleet.hub.identities["dev-1"].status == "disabled"
     assert "dev-1" in fleet.provisioning.blocks

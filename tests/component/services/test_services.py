@@ -27,13 +27,13 @@ from shared.domain import reasons
 from shared.domain.changes import Policies, Reduction
 from shared.domain.envelope import Envelope
 from shared.domain.policy import BeliefPolicy
-from shared.domain.record import Actor, BlockState, DeviceRecord, State
-from shared.errors import CommandRefused, Conflict, InfrastructureFault, NotFound, NotPossible, SettingsError, Throttled
+from shared.domain.record import Actor, DeviceRecord, State
+from shared.errors import CommandRefused, InfrastructureFault, NotFound, NotPossible, SettingsError, Throttled
 from shared.services.batches import TRIES_AS_A_BATCH
 from shared.services.commands import Commands
-from shared.services.containment import STATUS_REASON_BYTES, Containment, shortened
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
+from shared.services.listing import Listing
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
 from shared.services.recording import Recording
@@ -65,8 +65,8 @@ class World:
         self.recording = Recording(self.store, self.outbox, self.dead_letters, self.hub, policies, self.clock)
         self.deadlines = Deadlines(self.store, self.outbox, self.hub, policies, self.budget, self.clock)
         self.commands = Commands(self.store, self.sender, self.hub, policies, self.clock)
-        self.containment = Containment(self.store, self.outbox, self.hub, self.provisioning, self.clock)
         self.devices = Devices(self.store, self.deadlines, self.clock)
+        self.listing = Listing(self.table, self.store.partitions)
 
     async def record(self, device_id: str = "dev-1") -> DeviceRecord:
         stored = await self.store.load(device_id)
@@ -410,114 +410,6 @@ async def test_a_look_at_a_device_that_is_gone_retires_it(world: World) -> None:
     assert (await world.record()).state is State.RETIRED
 
 
-async def drive_containment(world: World) -> None:
-    for message in world.containment_queue.messages[:]:
-        await world.containment.advance(message)
-
-
-async def test_disable_shuts_the_device_out_at_the_hub_and_at_dps_and_tells(world: World) -> None:
-    world.hub.add("dev-1", connected=True)
-    await world.issue("dev-1")
-    record = await world.containment.disable("dev-1", ANN, "stolen", "PEM")
-    assert (record.state, record.reason) == (State.DISABLED, reasons.CONTAINING)
-    await drive_containment(world)
-    identity = world.hub.identities["dev-1"]
-    assert (identity.status, identity.status_reason) == ("disabled", "fleetcert: stolen")
-    assert world.provisioning.blocks == {"dev-1": "PEM"}
-    assert world.alerts.types[-1] == AlertType.DEVICE_DISABLED
-    containment = (await world.record()).containment
-    assert containment is not None
-    assert containment.block is BlockState.BLOCKED
-    assert not containment.is_verified
-
-
-async def test_containment_is_verified_when_the_connection_stays_gone(world: World) -> None:
-    world.hub.add("dev-1")
-    await world.issue("dev-1")
-    await world.containment.disable("dev-1", ANN, "stolen", "PEM")
-    for _ in range(4):
-        await drive_containment(world)
-        world.clock.advance(timedelta(minutes=5))
-        await world.deadlines.sweep()
-    record = await world.record()
-    assert record.reason == reasons.CONTAINED
-    assert world.table.keys("due!") == []
-
-
-async def test_a_block_without_the_onboarding_credential_is_unverified_and_told(world: World) -> None:
-    world.hub.add("dev-1")
-    await world.issue("dev-1")
-    await world.containment.disable("dev-1", ANN, "stolen")
-    await drive_containment(world)
-    containment = (await world.record()).containment
-    assert containment is not None
-    assert containment.block is BlockState.BLOCKED_UNVERIFIED
-    assert AlertType.DEVICE_CONTAINMENT_UNVERIFIED in world.alerts.types
-
-
-async def test_containment_resumes_where_a_fault_stopped_it(world: World) -> None:
-    world.hub.add("dev-1")
-    await world.issue("dev-1")
-    world.provisioning.faults = [DOWN]
-    await world.containment.disable("dev-1", ANN, "stolen", "PEM")
-    with pytest.raises(InfrastructureFault):
-        await drive_containment(world)
-    assert world.hub.identities["dev-1"].etag == "2"
-    await drive_containment(world)
-    assert world.provisioning.blocks == {"dev-1": "PEM"}
-    assert world.hub.identities["dev-1"].etag == "2"  # not written a second time
-
-
-async def test_an_identity_that_changes_under_the_writer_is_read_again(world: World) -> None:
-    world.hub.add("dev-1")
-    await world.issue("dev-1")
-    world.hub.faults = [Conflict("dev-1")]
-    await world.containment.disable("dev-1", ANN, "stolen", "PEM")
-    await drive_containment(world)
-    assert world.hub.identities["dev-1"].status == "disabled"
-
-
-async def test_disabling_twice_keeps_the_first_actor_and_reason(world: World) -> None:
-    world.hub.add("dev-1")
-    await world.issue("dev-1")
-    await world.containment.disable("dev-1", ANN, "stolen")
-    record = await world.containment.disable("dev-1", Actor(name="bob"), "lost")
-    assert record.containment is not None
-    assert (record.containment.actor, record.containment.reason) == (ANN, "stolen")
-
-
-async def test_a_device_that_only_the_hub_knows_can_be_disabled(world: World) -> None:
-    world.hub.add("dev-9")
-    record = await world.containment.disable("dev-9", ANN, "stolen")
-    assert record.state is State.DISABLED
-    assert len(world.table.keys("due!")) == 1
-
-
-async def test_a_device_that_nobody_knows_cannot_be_disabled(world: World) -> None:
-    with pytest.raises(NotFound):
-        await world.containment.disable("dev-9", ANN, "stolen")
-
-
-async def test_containment_wins_against_a_renewal_in_flight(world: World) -> None:
-    world.hub.add("dev-1")
-    await world.issue("dev-1")
-    await world.to_the_window()
-    await world.deadlines.sweep()
-    await world.containment.disable("dev-1", ANN, "stolen", "PEM")
-    await world.commands.send(world.commands_queue.messages[0])
-    assert world.sender.sent == []
-    later = world.clock.now()
-    renewed = twin_event({"certificate": claim(later, thumbprint="bb" * 32)}, version=3, at=later)
-    await world.recording.record_hub_events([renewed])
-    assert (await world.record()).state is State.DISABLED
-
-
-def test_a_status_reason_is_cut_between_characters() -> None:
-    cut = shortened("ü" * 200)
-    assert len(cut.encode()) <= STATUS_REASON_BYTES
-    assert set(cut) == {"ü"}
-
-
 async def test_an_operator_renews_by_hand_at_once(world: World) -> None:
     await world.issue("dev-1")
     record = await world.devices.renew("dev-1", ANN, "key ceremony")
@@ -549,7 +441,7 @@ async def test_pages_hold_every_device_once_by_expiry(world: World) -> None:
     await world.recording.record_hub_events([*events, lifecycle_event("createDeviceIdentity", device_id="new")])
     seen, cursor = [], None
     while True:
-        page = await world.devices.page(7, cursor)
+        page = await world.listing.page(7, cursor)
         seen.extend(page.devices)
         cursor = page.cursor
         if cursor is None:
@@ -563,7 +455,7 @@ async def test_pages_hold_every_device_once_by_expiry(world: World) -> None:
 async def test_a_retired_device_leaves_the_lists_and_keeps_its_history(world: World) -> None:
     await world.issue("dev-1")
     await world.recording.record_hub_events([lifecycle_event("deleteDeviceIdentity", at=NOON + DAY, sequence=9)])
-    assert (await world.devices.page(10)).devices == ()
+    assert (await world.listing.page(10)).devices == ()
     assert len(await world.store.history("dev-1", 10)) == 2
 
 

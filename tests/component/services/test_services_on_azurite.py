@@ -13,7 +13,7 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue import TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
-from support.events import DAY, claim, hub_event, twin_event
+from support.events import DAY, claim, hub_event, onboarding_pem, twin_event
 from support.fakes import NOON, FakeAlerts, FakeClock, FakeHub, FakeProvisioning, FakeSender
 
 from shared.adapters.deadletters import BlobDeadLetters
@@ -27,6 +27,7 @@ from shared.services.commands import Commands
 from shared.services.containment import Containment
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
+from shared.services.listing import Listing
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
 from shared.services.recording import Recording
@@ -59,6 +60,7 @@ class World:
         self.commands = Commands(self.store, self.sender, self.hub, policies, self.clock)
         self.containment = Containment(self.store, outbox, self.hub, self.provisioning, self.clock)
         self.devices = Devices(self.store, self.deadlines, self.clock)
+        self.listing = Listing(self.table, self.store.partitions)
 
     async def close(self) -> None:
         for adapter in (self.table, *self.queues, self.letters):
@@ -108,7 +110,7 @@ async def test_a_hundred_devices_with_strange_names_are_recorded_listed_and_swep
     await world.recording.record_hub_events(events)
     seen, cursor = [], None
     while True:
-        page = await world.devices.page(30, cursor)
+        page = await world.listing.page(30, cursor)
         seen.extend(line.device_id for line in page.devices)
         if (cursor := page.cursor) is None:
             break
@@ -144,7 +146,7 @@ async def test_an_unreadable_event_waits_in_a_blob(world: World) -> None:
 async def test_a_device_is_shut_out_and_then_rests(world: World) -> None:
     world.hub.add("dev-1")
     await world.recording.record_hub_events([twin_event({"certificate": claim()})])
-    await world.containment.disable("dev-1", ANN, "stolen", "PEM")
+    await world.containment.disable("dev-1", ANN, "stolen", onboarding_pem("dev-1"))
     for _ in range(3):
         for message in await world.messages("b"):
             await world.containment.advance(message)

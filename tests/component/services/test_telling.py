@@ -16,6 +16,7 @@ from shared.domain.fleet_alerts import FleetAlertType
 from shared.domain.record import Actor
 from shared.domain.suppressing import CONTAINMENT_ALERTS
 from shared.errors import InfrastructureFault, NotPossible
+from shared.schemas.alert_examples import data_of
 from shared.services.suppressions import LONGEST, MOST, Suppressions
 from shared.services.telling import DIGEST_ABOVE, Telling, digest
 
@@ -64,7 +65,8 @@ def world() -> World:
 
 
 def alerts_of(kind: str, count: int) -> list[Alert]:
-    return [device_alert(kind, f"dev-{n:04}", "x", NOON + timedelta(seconds=n)) for n in range(count)]
+    data = {name: value for name, value in data_of(kind).items() if name != "deviceId"}
+    return [device_alert(kind, f"dev-{n:04}", "x", NOON + timedelta(seconds=n), data) for n in range(count)]
 
 
 async def test_as_many_as_the_threshold_are_told_one_by_one(world: World):

@@ -12,10 +12,11 @@ from support.fakes import NOON
 from shared.contracts import AlertType
 from shared.domain import reasons
 from shared.domain.applying import apply, command_sent, confirmed, postponed, renewal_requested
-from shared.domain.containing import looked, next_step, requested
+from shared.domain.containing import Plan, Step, contained, next_step, requested
 from shared.domain.deciding import Action, Decision, decide
 from shared.domain.policy import RenewalPolicy
-from shared.domain.record import Actor, Certificate, DeviceRecord, Evidence, State
+from shared.domain.record import Actor, Before, BlockState, Certificate, DeviceRecord, Evidence, State
+from shared.domain.verifying import looked
 
 DAY = timedelta(days=1)
 POLICY = RenewalPolicy()
@@ -166,18 +167,46 @@ def test_containment_is_verified_by_two_looks_apart_and_then_rests() -> None:
     done = looked(first, False, NOON + apart, apart).record
     assert done.containment is not None
     assert done.containment.is_verified
-    assert done.next_deadline is None
+    assert done.next_deadline == NOON + apart + DAY  # nobody has proven the block yet
+    proven = replace(first, containment=replace(contained(first), block=BlockState.BLOCKED))
+    assert looked(proven, False, NOON + apart, apart).record.next_deadline is None
 
 
 def test_the_steps_of_containment_come_in_order() -> None:
     reduction = requested(record(), Actor(name="ann"), "stolen", None, NOON)
     assert reduction is not None
-    containment = reduction.record.containment
-    assert containment is not None
-    assert next_step(containment) == "disable-identity"
-    disabled = replace(containment, hub_disabled_at=NOON)
-    assert next_step(disabled) == "look-at-enrollment"
-    assert next_step(replace(disabled, enrollment_created=True)) == "block-registration"
+    containment, taken = contained(reduction.record), []
+    done = [
+        {"identity_before": Before.ENABLED},
+        {"hub_disabled_at": NOON},
+        {"enrollment_before": Before.ABSENT},
+        {"block": BlockState.BLOCKED},
+        {"hub_rechecked_at": NOON},
+        {"purged_at": NOON},
+        {"registry_before": Before.ENABLED},
+        {"registry_disabled_at": NOON},
+        {"disconnected_at": NOON},
+    ]
+    for progress in done:
+        taken.append(next_step(containment, Plan(purges=True, registry=True)))
+        containment = replace(containment, **progress)
+    assert [*taken, next_step(containment, Plan(purges=True, registry=True))] == list(Step)
+
+
+def test_what_is_not_configured_is_no_step() -> None:
+    reduction = requested(record(), Actor(name="ann"), "stolen", None, NOON)
+    assert reduction is not None
+    rechecked = replace(
+        contained(reduction.record),
+        identity_before=Before.ENABLED,
+        hub_disabled_at=NOON,
+        enrollment_before=Before.ABSENT,
+        block=BlockState.BLOCKED,
+        hub_rechecked_at=NOON,
+    )
+    assert next_step(rechecked, Plan()) is Step.VERIFY
+    assert next_step(rechecked, Plan(purges=True)) is Step.PURGE_COMMANDS
+    assert next_step(rechecked, Plan(registry=True)) is Step.LOOK_AT_REGISTRY
 
 
 def test_a_silent_new_identity_is_looked_at() -> None:

@@ -12,7 +12,7 @@ from support.fakes import NOON
 from shared.domain import reasons
 from shared.domain.alerts import device_alert
 from shared.domain.changes import Reduction
-from shared.domain.containing import Step, next_step
+from shared.domain.containing import Plan, Step, next_step
 from shared.domain.inventory import (
     Registration,
     Source,
@@ -23,7 +23,7 @@ from shared.domain.inventory import (
     reopened,
     repair,
 )
-from shared.domain.record import DISPATCH_PATIENCE, Actor, BlockState, Containment, DeviceRecord, State
+from shared.domain.record import DISPATCH_PATIENCE, Actor, Before, BlockState, Containment, DeviceRecord, State
 
 SOURCE = Source(pass_id="p1", at=NOON)
 RECORD = replace(bare("dev-1", "hub-1", SOURCE).record, enrollment_group="fleet", issues_certificates=True)
@@ -33,7 +33,8 @@ CONTAINMENT = Containment(
     requested_at=NOON - DAY,
     hub_disabled_at=NOON - DAY,
     block=BlockState.BLOCKED,
-    enrollment_created=True,
+    identity_before=Before.ENABLED,
+    enrollment_before=Before.ABSENT,
     hub_rechecked_at=NOON - DAY,
     gone_since=NOON - DAY,
     disconnected_at=NOON - DAY,
@@ -101,7 +102,7 @@ def test_a_device_that_was_let_in_again_goes_through_every_step_that_was_undone(
     change = reopened(record, CONTAINMENT, is_blocked, SOURCE)
     containment = change.record.containment
     assert containment is not None
-    assert next_step(containment) is Step.DISABLE_IDENTITY
+    assert next_step(containment, Plan()) is Step.DISABLE_IDENTITY
     assert (containment.block, containment.hub_rechecked_at, containment.is_verified) == (block, None, False)
     assert change.record.due_at == NOON + DISPATCH_PATIENCE
     assert not is_shut_out(change.record), "it is told once"

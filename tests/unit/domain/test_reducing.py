@@ -12,11 +12,11 @@ from support.fakes import NOON
 from shared.contracts import AlertType
 from shared.domain import reasons
 from shared.domain.changes import Policies
-from shared.domain.containing import requested
+from shared.domain.containing import registration_blocked, requested
 from shared.domain.envelope import Envelope
 from shared.domain.parsing import parse_dps_event, parse_hub_event
 from shared.domain.policy import BeliefPolicy
-from shared.domain.record import Actor, Command, DeviceRecord, Evidence, State
+from shared.domain.record import Actor, BlockState, Command, DeviceRecord, Evidence, State
 from shared.domain.reducing import reduce
 from shared.domain.registering import EARLY_LOOK
 
@@ -197,18 +197,56 @@ def test_a_strangers_failed_registration_leaves_no_record() -> None:
     assert after([dps_event(dps_record("nobody", "ClientError"))]) is None
 
 
-def test_a_contained_device_that_tries_to_register_is_told_once_an_hour() -> None:
-    reduction = requested(known(reported(2)), Actor(name="ann"), "stolen", None, NOON + HOUR)
+TEN = timedelta(minutes=10)
+
+
+def blocked(at: datetime) -> DeviceRecord:
+    """A device that is shut out, with a block that nobody has proven."""
+    reduction = requested(known(reported(2)), Actor(name="ann"), "stolen", None, at)
     assert reduction is not None
-    failures = [
-        dps_event(dps_record(result="ClientError"), sequence=n, at=NOON + HOUR + timedelta(minutes=10 * n))
-        for n in range(1, 9)
-    ]
-    record = after(failures, reduction.record)
+    return registration_blocked(reduction.record, BlockState.BLOCKED_UNVERIFIED, "e1", at).record
+
+
+def attempt(result: str, at: datetime, *, sequence: int = 1, heard_at: datetime | None = None) -> Envelope:
+    """DPS's log of an attempt to register."""
+    return dps_event(dps_record(result=result, at=at), sequence=sequence, at=heard_at or at)
+
+
+def test_a_contained_device_that_tries_to_register_is_told_once_an_hour() -> None:
+    failures = [attempt("ClientError", NOON + HOUR + n * TEN, sequence=n) for n in range(1, 9)]
+    record = after(failures, blocked(NOON + HOUR))
     assert record is not None
     assert types(record).count(AlertType.DEVICE_BLOCKED_REGISTRATION_ATTEMPT) == 2
     assert record.containment is not None
     assert record.containment.refused_at == failures[-1].enqueued_at
+
+
+def test_only_an_attempt_after_the_block_proves_it_however_late_it_is_heard_of() -> None:
+    before = after([attempt("Failure", NOON + HOUR - TEN, heard_at=NOON + 2 * HOUR)], blocked(NOON + HOUR))
+    assert before is not None
+    assert before.containment is not None
+    assert before.containment.refused_at is None
+    later = after([attempt("Failure", NOON + HOUR, heard_at=NOON + 2 * HOUR)], before)
+    assert later is not None
+    assert later.containment is not None
+    assert (later.containment.refused_at, later.containment.is_proven) == (NOON + HOUR, True)
+
+
+def test_a_contained_device_that_dps_let_in_is_shut_out_again_and_told() -> None:
+    record = after([attempt("Success", NOON + HOUR + TEN)], blocked(NOON + HOUR))
+    assert record is not None
+    containment = record.containment
+    assert containment is not None
+    assert (containment.block, containment.hub_disabled_at, containment.passed_at) == (None, None, NOON + HOUR + TEN)
+    assert types(record)[-1] == AlertType.DEVICE_CONTAINMENT_UNVERIFIED
+    assert record.reason == reasons.CONTAINING
+
+
+def test_a_registration_that_dps_let_in_before_the_block_is_no_hole_in_it() -> None:
+    stood = blocked(NOON + HOUR)
+    record = after([attempt("Success", NOON + HOUR - TEN, heard_at=NOON + 2 * HOUR)], stood)
+    assert record is not None
+    assert record.containment == stood.containment
 
 
 def test_a_contained_device_stays_contained_when_it_reports_or_is_created_again() -> None:

@@ -19,8 +19,11 @@ NO_ACCESS_OF_THEIR_OWN = {
     "later": "makes exporters when they are needed",
     "request_spans": "traces the requests of others",
     "principal": "reads a header",
+    "rest": "makes the clients of the others",
 }
 """Adapters that call nobody."""
+UNBLOCKING = "'Microsoft.Devices/provisioningServices/enrollments/delete'"
+"""To enable a device, its block is deleted; what DPS had before is disabled and enabled in place."""
 
 
 def adapters_named_in(rows: list[list[str]]) -> set[str]:
@@ -57,7 +60,7 @@ def test_the_custom_roles_hold_what_the_table_says_and_no_more():
 
 
 def test_nobody_can_delete_what_the_app_needs_no_deletion_of():
-    role = (bicep.INFRA / "modules/custom-roles.bicep").read_text()
+    role = (bicep.INFRA / "modules/custom-roles.bicep").read_text().replace(UNBLOCKING, "")
     assert not re.search(r"'[\w./]*(delete|directMethods|listkeys)[\w./]*'", role, re.IGNORECASE)
 
 
