@@ -6,14 +6,16 @@ import functools
 import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
 
 from shared import telemetry, tracing
 from shared.errors import Conflict
 from shared.telemetry import Metric
 from shared.tracing import Kind, Spanning, Value
+
+NOTEWORTHY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,22 @@ def calling(call: Call) -> Iterator[Spanning]:
     started = time.perf_counter()
     labels: dict[str, str | int] = {}
     try:
-        with _failing(labels), _span(call, is_around=True) as span:
+        with _failing(labels), _span(call) as span:
             yield _Ongoing(call, span, labels)
     finally:
         _note(call, time.perf_counter() - started, labels)
 
 
 async def streaming[T](call: Call, items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The items, traced and timed: what their reader does between two of them counts for the span alone."""
-    waited, count = 0.0, 0
+    """The items, timed without what their reader does between two of them.
+
+    There is a span where there is something to see: items, trouble, or a wait. A sweep looks into every shard every
+    minute, and mostly finds nothing.
+    """
+    parent, began, waited, count = tracing.current(), time.time_ns(), 0.0, 0
     labels: dict[str, str | int] = {}
     try:
-        with _failing(labels), _span(call, is_around=False) as span:
+        with _failing(labels):
             while True:
                 started = time.perf_counter()
                 try:
@@ -78,9 +84,10 @@ async def streaming[T](call: Call, items: AsyncIterator[T]) -> AsyncIterator[T]:
                     waited += time.perf_counter() - started
                 count += 1
                 yield item
-            span.note("db.response.returned_rows", count)
     finally:
         _note(call, waited, labels)
+        if count or labels or waited > NOTEWORTHY_SECONDS:
+            _look_back(replace(call, parent=parent), began, count, labels)
 
 
 class Observed:
@@ -115,17 +122,18 @@ def observed[P](port: P, name: str, attributes: Mapping[str, Value]) -> P:
     return cast(P, Observed(port, name, attributes))
 
 
-def _span(call: Call, *, is_around: bool) -> Any:
+def _span(call: Call) -> AbstractContextManager[Spanning]:
     caller = tracing.current() if call.parent else None
-    return tracing.span(
-        call.name,
-        call.kind,
-        call.attributes,
-        parent=call.parent,
-        links=[caller] if caller else [],
-        answers=(Conflict,),
-        is_around=is_around,
-    )
+    links = [caller] if caller else []
+    return tracing.span(call.name, call.kind, call.attributes, parent=call.parent, links=links, answers=(Conflict,))
+
+
+def _look_back(call: Call, began: int, count: int, labels: Mapping[str, str | int]) -> None:
+    """The span of what is over. began: in nanoseconds of Unix time."""
+    attributes = {**call.attributes, "db.response.returned_rows": count, "fleetcert.rows": count}
+    with tracing.span(call.name, call.kind, attributes, parent=call.parent, began=began) as span:
+        if "error.type" in labels:
+            span.fail(str(labels["error.type"]))
 
 
 @contextmanager

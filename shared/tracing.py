@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeIs
 
 if TYPE_CHECKING:
@@ -92,24 +92,22 @@ def span(
     parent: str | None = None,
     links: Iterable[str] = (),
     answers: tuple[type[Exception], ...] = (),
-    is_around: bool = True,
+    began: int | None = None,
 ) -> Iterator[Spanning]:
     """A span as long as the block. What is raised fails it, unless it is one of the `answers`, and is raised on.
 
     parent: in place of the span around the block; a text that is no `traceparent` counts as none. links: what else it
-    has to do with; at most 100 are kept. is_around: whether it is the parent of those within; a block that yields to
-    others must not claim theirs.
+    has to do with; at most 100 are kept. began: in nanoseconds of Unix time, where it began before the block.
     """
     if _connected is None:
         yield NO_SPAN
         return
     from opentelemetry.trace import use_span
 
-    opened = _opened(_connected, name, kind, attributes, parent, links)
+    opened = _opened(_connected, name, kind, attributes, parent, links, began)
     recorded = _Recorded(opened)
-    around = use_span(opened, record_exception=False, set_status_on_exception=False) if is_around else nullcontext()
     try:
-        with around:
+        with use_span(opened, record_exception=False, set_status_on_exception=False):
             yield recorded
     except Exception as error:
         if not isinstance(error, answers):
@@ -150,7 +148,13 @@ def is_traceparent(text: object) -> TypeIs[str]:
 
 
 def _opened(
-    tracer: Tracer, name: str, kind: Kind, attributes: Attributes | None, parent: str | None, links: Iterable[str]
+    tracer: Tracer,
+    name: str,
+    kind: Kind,
+    attributes: Attributes | None,
+    parent: str | None,
+    links: Iterable[str],
+    began: int | None,
 ) -> Span:
     from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
 
@@ -160,6 +164,7 @@ def _opened(
         context=outer,
         kind=SpanKind[kind.upper()],
         attributes=attributes,
+        start_time=began,
         links=[Link(_context(text)) for text in dict.fromkeys(links) if is_traceparent(text)][:MOST_LINKS],
         record_exception=False,
         set_status_on_exception=False,

@@ -70,10 +70,10 @@ def test_the_context_around_can_be_handed_on():
     assert links_of(traced.one("elsewhere")) == {id_of(traced.one("here"))}
 
 
-def test_a_span_that_is_not_around_claims_nobody():
-    with tracing_on() as traced, tracing.span("stream", is_around=False), tracing.span("other"):
+def test_a_span_can_tell_of_what_is_over():
+    with tracing_on() as traced, tracing.span("stream", began=1_000):
         pass
-    assert parent_of(traced.one("other")) is None
+    assert traced.one("stream").start_time == 1_000
 
 
 def test_where_nothing_is_connected_blocks_run_as_they_are():
