@@ -48,8 +48,9 @@ from functions import (
     strangers,
     suppress,
 )
+from functions.traced import TracedApp
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+app = TracedApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 for module in (
     hub_events,

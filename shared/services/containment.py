@@ -22,6 +22,7 @@ from shared.domain.record import Containment as Progress
 from shared.domain.releasing import next_restoring
 from shared.domain.verifying import Sighting, reappeared
 from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
+from shared.logs import about
 from shared.services.blocking import Blocking
 from shared.services.conditions import Condition, whatever_stands
 from shared.services.intents import Intents
@@ -159,7 +160,8 @@ class Containment:
                 if not await self._step(stored.record):
                     return
             except Conflict as conflict:
-                _log.info("%s changed meanwhile and is read again: %s", device_id, conflict)
+                fields = about(device_id=device_id)
+                _log.info("%s changed meanwhile and is read again: %s", device_id, conflict, extra=fields)
         raise InfrastructureFault("containment", f"{device_id} kept changing")
 
     async def _step(self, record: DeviceRecord) -> bool:
@@ -187,11 +189,9 @@ class Containment:
     async def _contained(self, record: DeviceRecord, containment: Progress) -> tuple[bool, list[Stored]]:
         if containment.release is not None:
             restoring = next_restoring(containment, containment.release)
-            _log.info("release of %s: %s", record.device_id, restoring)
             written = await self._letting_in.take(restoring, record)
             return restoring is releasing.Restoring.LOOK_AGAIN, written
         step = next_step(containment, self._plan)
-        _log.info("containment of %s: %s", record.device_id, step)
         return step is Step.VERIFY, await self._shutting_out.take(step, record)
 
     async def _reappeared(self, device_id: str, seen_at: datetime) -> None:

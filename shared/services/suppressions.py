@@ -12,6 +12,7 @@ from shared.domain.keys import FLEET_PARTITION, escape
 from shared.domain.record import Actor
 from shared.domain.suppressing import TAG, Suppression
 from shared.errors import NotPossible
+from shared.logs import about, one_line
 from shared.services.ports import Row, Table, Write
 
 LONGEST: Final = timedelta(days=365)
@@ -74,6 +75,9 @@ class Suppressions:
         )
         await self._table.commit(FLEET_PARTITION, [Write("upsert", _row(suppression))])
         self._known_until = None
+        who = actor.object_id or actor.name
+        fields = about(kind="alertsSuppressed", alert_type=alert_type, device_id=device, actor=who, reason=reason)
+        _log.info("%s of %s suppressed until %s", one_line(alert_type), one_line(device), until, extra=fields)
         return suppression
 
     async def lift(self, suppression_id: str) -> None:
