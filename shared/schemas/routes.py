@@ -13,7 +13,9 @@ from shared.schemas.answers import DocumentAnswer, HealthAnswer, SchemasAnswer
 from shared.schemas.bulk import BulkRequest, PreviewAnswer
 from shared.schemas.devices import DeviceAnswer
 from shared.schemas.lists import HistoryAnswer, PageAnswer
+from shared.schemas.me import MeAnswer
 from shared.schemas.operations import CancelRequest, OperationAnswer, OperationPageAnswer
+from shared.schemas.pages import DASHBOARD, DASHBOARD_FILE
 from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
 from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
@@ -228,6 +230,15 @@ SUPPRESS_ALERTS: Final = Route(
     answers=(Answer(model=RulingAnswer, says="The suppression holds, on every instance within 30 seconds"),),
     problems=(NotPossible,),
 )
+WHO_AM_I: Final = Route(
+    name="who_am_i",
+    path="me",
+    summary="Who asks, with which roles, and what can be done here",
+    group="service",
+    query=NoQuery,
+    roles=tuple(Role),
+    answers=(Answer(model=MeAnswer, says="The caller"),),
+)
 HEALTH: Final = Route(
     name="health",
     path="health",
@@ -275,7 +286,10 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     PAUSE_FLEET,
     RESUME_FLEET,
     SUPPRESS_ALERTS,
+    WHO_AM_I,
     HEALTH,
     OPENAPI,
     ALERT_SCHEMAS,
+    DASHBOARD,
+    DASHBOARD_FILE,
 )

@@ -17,9 +17,12 @@ from shared.schemas.access import Role
 
 DEVICE_ID: Final = "deviceId"
 OPERATION_ID: Final = "operationId"
+FILE: Final = "file"
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+HTML: Final = "text/html"
 SCHEMA: Final = "application/schema+json"
+ANY: Final = "*/*"
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
