@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 from functions.edge import Call, Reply
 from functions.replies import begun, begun_before
 from shared.composition import app
-from shared.domain.selecting import Action
 from shared.schemas.bulk import BulkRequest, preview_answer, read_place
 from shared.schemas.queries import NoQuery
 
-_SHOWN = 100
+if TYPE_CHECKING:  # for its name alone
+    from shared.domain.selecting import Action
+
+_SHOWN: Final = 100
 
 
 async def carried_out(call: Call[NoQuery, BulkRequest], action: Action) -> Reply:
