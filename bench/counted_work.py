@@ -41,13 +41,28 @@ METERS: Final[Mapping[str, str]] = {
     "dps": "operations of DPS",
 }
 """What is counted."""
+
+
+async def _prune(services: Services) -> None:
+    """As `functions/history.py` does."""
+    await services.pruning.prune()
+    await services.idempotency.prune()
+    await services.exports.prune()
+
+
+async def _look(services: Services) -> None:
+    """As `functions/fleet_health.py` and `functions/operations_sweep.py` do."""
+    await services.watching.health.look()
+    await services.operations.revive()
+
+
 TIMERS: Final[Mapping[str, Callable[[Services], Awaitable[object]]]] = {
     "AUDIT_SCHEDULE": lambda services: services.auditing.append(),
     "FEEDBACK_SCHEDULE": lambda services: services.feedback.drain(),
-    "HEALTH_SCHEDULE": lambda services: services.watching.health.look(),
+    "HEALTH_SCHEDULE": _look,
     "INVENTORY_SCHEDULE": lambda services: services.inventories.step(),
     "ISSUERS_SCHEDULE": lambda services: services.watching.issuers.poll(),
-    "PRUNE_SCHEDULE": lambda services: services.pruning.prune(),
+    "PRUNE_SCHEDULE": _prune,
     "RECONCILE_SCHEDULE": lambda services: services.reconciling.step(),
     "ROTATION_SCHEDULE": lambda services: services.rotation.step(),
     "SNAPSHOT_SCHEDULE": lambda services: services.watching.snapshots.run(),
@@ -95,7 +110,7 @@ async def work_over(devices: int, due: int, now: datetime, make: MakesTable | No
         "renewal_commands": Counted(commands, counts, {"put": "queue"}),
         "containment": FakeQueue(),
         "operations": FakeQueue(),
-        "exports": FakeExports(),
+        "exports": Counted(FakeExports(), counts, {"older_than": read}),
         "dead_letters": FakeDeadLetters(),
         "audit": Counted(FakeAuditLog(), counts, audit),
         "sender": Counted(sender, counts, {"send": "c2d"}),

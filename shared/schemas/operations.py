@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.contracts import format_instant
-from shared.domain.operations import OperationKind, OperationState
+from shared.domain.states import OperationKind, OperationState
 from shared.schemas.access import Role
 from shared.schemas.answers import ActorAnswer, actor_answer, opaque, transparent
 from shared.schemas.requests import Malformed, Reason

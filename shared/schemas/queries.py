@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.domain.record import State
+from shared.domain.states import State
 from shared.schemas.requests import Choice, Instant, Malformed, Reason, Tag, in_utc
 
 if TYPE_CHECKING:

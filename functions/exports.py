@@ -1,4 +1,4 @@
-"""`GET /api/operations/{operationId}/content`: the file that an export has written, in pieces that memory can hold."""
+"""`POST /api/fleet/exports` and `GET /api/operations/{operationId}/content`: the list of devices as a file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from http import HTTPStatus
 import azure.functions as func
 
 from functions.edge import Call, Reply, serves
+from functions.replies import begun, begun_before
 from shared.composition import app
-from shared.schemas.queries import NoQuery
+from shared.schemas.queries import ExportRequest, NoQuery
 from shared.schemas.ranges import ByteRange
-from shared.schemas.routes import READ_EXPORT
+from shared.schemas.routes import EXPORT_FLEET, READ_EXPORT
 from shared.schemas.routing import CSV, NoBody
 
 blueprint = func.Blueprint()
+
+
+@serves(blueprint, EXPORT_FLEET)
+async def export_fleet(call: Call[NoQuery, ExportRequest]) -> Reply:
+    """Begins an operation, whose content is the file."""
+    if (before := await begun_before(call)) is not None:
+        return before
+    wanted = call.body
+    services = await app.services()
+    await services.limit.admit()
+    return begun(await services.exports.start(wanted.filter, call.principal.actor, wanted.reason, call.claim.id))
 
 
 @serves(blueprint, READ_EXPORT)
