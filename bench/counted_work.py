@@ -51,9 +51,10 @@ async def _prune(services: Services) -> None:
 
 
 async def _look(services: Services) -> None:
-    """As `functions/fleet_health.py` and `functions/operations_sweep.py` do."""
+    """What three timers of one schedule do."""
     await services.watching.health.look()
     await services.operations.revive()
+    await services.containment_watch.look()
 
 
 TIMERS: Final[Mapping[str, Callable[[Services], Awaitable[object]]]] = {
@@ -120,13 +121,17 @@ async def work_over(devices: int, due: int, now: datetime, make: MakesTable | No
         "fleet_query": Counted(fleet, counts, {"page": "hub.query"}),
         "enrolled": Counted(fleet, counts, {"list": "dps", "registrations": "dps", "individuals": "dps"}),
         "inventories": Counted(NoInventories(), counts, {"pending": read}),
-        "backlogs": [EmptyBacklog("dead-letters", "dead-letters", counts), EmptyBacklog("p", "poison", counts)],
+        "backlogs": [EmptyBacklog("dead-letters", "dead-letters", counts), *_poison_queues(counts)],
     }
     work = Work(await build_services(SETTINGS, Adapters(**ports)), table, counts, commands, sender)
     for tick in (*TIMERS.values(), *TIMERS.values()) if not due else ():  # what is done once is done now
         await tick(work.services)
     work.taken()
     return work
+
+
+def _poison_queues(counts: Counts) -> list[EmptyBacklog]:
+    return [EmptyBacklog(queue, "poison", counts) for queue in ("renewal-commands", "containment", "operations")]
 
 
 async def renewals() -> tuple[Counts, float]:
