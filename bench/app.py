@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.composition import Adapters, Services, build_services
@@ -51,12 +51,14 @@ def adapters_over(table: Table, alerts: FakeAlerts) -> Adapters:
         "alerts": alerts,
         "renewal_commands": FakeQueue(),
         "containment": FakeQueue(),
+        "operations": FakeQueue(),
+        "registry": None,
         "dead_letters": FakeDeadLetters(),
         "sender": FakeSender(),
         "hub": FakeHub(),
         "provisioning": FakeProvisioning(),
     }
-    ports = (field.name for field in fields(Adapters) if field.name != "closers")
+    ports = (name for name in Adapters.__struct_fields__ if name != "closers")
     return Adapters(**{name: known.get(name, _Untouched(name)) for name in ports})
 
 

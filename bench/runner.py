@@ -20,8 +20,10 @@ BENCHES: Final = (
     "record_bytes",
     "event_to_record",
     "cold_start_vs_sdks",
+    "agent_import",
     "pacing_budget_used",
     "issue_vs_floor",
+    "monthly_cost",
 )
 """The modules of this package that measure something, in the order in which they run."""
 

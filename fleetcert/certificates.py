@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Self
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
@@ -54,6 +55,7 @@ class LeafProfile:
     extended_key_usages: Sequence[x509.ObjectIdentifier]
     alternative_names: Sequence[x509.GeneralName] = ()
     key_encipherment: bool = False
+    constraints_critical: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,24 @@ class CertificateAuthority:
         not_after: datetime,
         path_length: int | None = 0,
     ) -> CertificateAuthority:
-        """A CA below this one."""
-        builder = self._issue(common_name(name), key.public_key(), not_before, not_after)
-        certificate = _as_authority(builder, path_length).sign(self.key, self.signature_hash)
+        """A CA below this one, which signs with the same hash."""
+        certificate = self.certify_authority(
+            name, key.public_key(), not_before=not_before, not_after=not_after, path_length=path_length
+        )
         return CertificateAuthority(certificate, key, self.chain, self.signature_hash)
+
+    def certify_authority(
+        self,
+        name: str,
+        public_key: PublicKey,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        path_length: int | None = 0,
+    ) -> x509.Certificate:
+        """The certificate of a CA below this one, whose private key is elsewhere."""
+        builder = self._issue(common_name(name), public_key, not_before, not_after)
+        return _as_authority(builder, path_length).sign(self.key, self.signature_hash)
 
     def issue_leaf(
         self,
@@ -117,7 +133,7 @@ class CertificateAuthority:
         """An end-entity certificate for `public_key` with the common name `name`."""
         builder = (
             self._issue(common_name(name), public_key, not_before, not_after)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=profile.constraints_critical)
             .add_extension(key_usage(key_encipherment=profile.key_encipherment), critical=True)
             .add_extension(x509.ExtendedKeyUsage(list(profile.extended_key_usages)), critical=False)
         )
@@ -154,6 +170,25 @@ def pem_private_key(key: PrivateKey, password: bytes | None = None) -> bytes:
 def thumbprint(certificate: x509.Certificate) -> str:
     """The SHA-256 thumbprint as lower-case hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def key_identifier(certificate: x509.Certificate) -> str:
+    """The subject key identifier that belongs to the certificate's key (RFC 5280, method 1), as lower-case hex."""
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest.hex()
+
+
+def sha1_thumbprint(certificate: x509.Certificate) -> str:
+    """The SHA-1 thumbprint as lower-case hex: what Azure's resources and portal show. It secures nothing."""
+    return certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - it names a certificate and proves nothing
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name and key are behind the certificate. Dates and extensions are not looked at."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
 
 
 def _builder(

@@ -19,4 +19,5 @@ async def prune_history(timer: func.TimerRequest) -> None:
     services = await app.services()
     outcome = await services.pruning.prune()
     keys, files = await services.idempotency.prune(), await services.exports.prune()
-    _log.info("history, past due %s: %s; %d idempotency keys, %d exports gone", timer.past_due, outcome, keys, files)
+    if outcome.removed or keys or files:
+        _log.info("%d history rows, %d idempotency keys, %d exports gone", outcome.removed, keys, files)

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from shared import telemetry, tracing
+from shared.observing import begin_telemetry
 from shared.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -26,18 +32,21 @@ if TYPE_CHECKING:
     from shared.services.bulk import Bulk
     from shared.services.commands import Commands
     from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
     from shared.services.event_lag import EventPositions
     from shared.services.exporting import ExportFiles, Exports
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
+    from shared.services.fleet_gauges import FleetGauges
     from shared.services.fleet_health import Backlog, HealthWatch
     from shared.services.histories import Histories
     from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
+    from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
     from shared.services.limiting import OperationLimit
     from shared.services.listing import Listing
@@ -59,6 +68,7 @@ if TYPE_CHECKING:
     from shared.services.reconciling import Enrolled, FleetQuery, Reconciling
     from shared.services.recording import Recording
     from shared.services.rotation import Rotation
+    from shared.services.seen import SeenRows
     from shared.services.selection import Selection
     from shared.services.snapshots import Snapshots
     from shared.services.store import FleetStore
@@ -70,8 +80,7 @@ if TYPE_CHECKING:
 type Closer = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class Watching(Struct, frozen=True, kw_only=True):
     """The fleet as a whole: who may sign for it, how it stands, and what is not to be told of it."""
 
     issuers: IssuerWatch
@@ -79,16 +88,17 @@ class Watching:
     health: HealthWatch
     snapshots: Snapshots
     summaries: Summaries
+    gauges: FleetGauges
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(Struct, frozen=True, kw_only=True):
     """The use cases, ready to be called."""
 
     recording: Recording
     deadlines: Deadlines
     commands: Commands
     containment: Containment
+    containment_watch: ContainmentWatch
     devices: Devices
     listing: Listing
     idempotency: Idempotency
@@ -111,8 +121,7 @@ class Services:
     inventories: Inventories
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapters:
+class Adapters(Struct, frozen=True, kw_only=True):
     """The ports, each with the real SDK behind it."""
 
     table: Table
@@ -145,6 +154,8 @@ class Composition:
         self._composing = asyncio.Lock()
         self._services: Services | None = None
         self._adapters: Adapters | None = None
+        self._is_observed = False
+        self._close_telemetry: Callable[[], None] | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -159,6 +170,21 @@ class Composition:
         return PlatformPrincipals(
             platform_authenticates=self.settings.platform_authenticates, tenant_id=self.settings.tenant_id
         )
+
+    @cached_property
+    def site(self) -> str:
+        """The function app's name, as the platform gives it."""
+        return self._environment.get("WEBSITE_SITE_NAME") or "fleetcert"
+
+    def expanded(self, text: str) -> str:
+        """A binding's member with the value of each setting that it names as `%NAME%`, as the host sees it."""
+        return re.sub(r"%(\w+)%", lambda named: self._environment.get(named[1], named[0]), text)
+
+    def observe(self) -> None:
+        """Begins to export telemetry at its first call, if it goes anywhere: trouble with it stops nobody's work."""
+        if not self._is_observed:
+            self._is_observed = True
+            self._close_telemetry = begin_telemetry(self._environment)
 
     async def services(self) -> Services:
         """The services. The first call checks the table's layout.
@@ -175,6 +201,8 @@ class Composition:
         adapters, self._adapters, self._services = self._adapters, None, None
         for close in adapters.closers if adapters else ():
             await close()
+        if self._close_telemetry is not None:
+            await asyncio.to_thread(self._close_telemetry)
 
     async def _compose(self) -> Services:
         if self._adapters is None:
@@ -188,7 +216,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.auditing import Auditing
     from shared.services.bulk import Bulk
     from shared.services.commands import Commands
-    from shared.services.containment import Containment
+    from shared.services.containment_watch import ContainmentWatch
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
@@ -219,6 +247,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.telling import RecordedTags, Telling
 
     clock, policies = SystemClock(), _policies(settings)
+    adapters = _observed(settings, adapters)
     budget = Budget(settings.c2d_per_minute, settings.c2d_share)
     table = CountedTable(adapters.table)
     store = FleetStore(table, settings.shards)
@@ -237,18 +266,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
     listing = Listing(table, store.partitions)
     leaves = LeafRows(table, settings.shards)
-    containment = Containment(
-        store,
-        outbox,
-        adapters.hub,
-        adapters.provisioning,
-        clock,
-        settings.containment_look_interval,
-        seen,
-        leaves,
-        adapters.registry,
-        purges=settings.containment_purge,
-    )
+    containment = _containment(settings, adapters, store, outbox, seen, leaves)
     selection = Selection(table, store)
     operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger, listing)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
@@ -260,6 +278,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         deadlines=deadlines,
         commands=Commands(store, CountedSender(adapters.sender), adapters.hub, policies, clock),
         containment=containment,
+        containment_watch=ContainmentWatch(seen),
         devices=Devices(store, deadlines, clock),
         listing=listing,
         idempotency=Idempotency(table, clock, operations.new_id),
@@ -285,6 +304,57 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         operations=operations,
         bulk=Bulk(table, selection, operations),
         inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
+    )
+
+
+def _observed(settings: Settings, adapters: Adapters) -> Adapters:
+    """The ports as they are, where nothing is exported; else each call of them is a span and a duration.
+
+    IoT Hub, DPS and Azure Resource Manager are not among them: their adapters trace the requests themselves.
+    """
+    if not tracing.is_on():
+        return adapters
+    from shared.calling import observed
+    from shared.services.traced_ports import TracedAlerts, TracedQueue, TracedSender, TracedTable
+
+    hubs = settings.iot_events, settings.dps_events, settings.connection_events
+    telemetry.begin_at_zero({"hub": hubs})
+    blobs = {"az.namespace": "Microsoft.Storage", "server.address": settings.storage_host("blob")}
+    queue_host, events = settings.storage_host("queue"), {"messaging.system": "eventhubs"}
+    return replace(
+        adapters,
+        table=TracedTable(adapters.table, settings.fleet_table, settings.storage_host("table")),
+        alerts=TracedAlerts(adapters.alerts, urlsplit(settings.eventgrid_topic_endpoint).netloc),
+        renewal_commands=TracedQueue(adapters.renewal_commands, settings.renewal_commands, queue_host),
+        containment=TracedQueue(adapters.containment, settings.containment, queue_host),
+        operations=TracedQueue(adapters.operations, settings.operations, queue_host),
+        sender=TracedSender(adapters.sender, settings.iothub_hostname),
+        dead_letters=observed(adapters.dead_letters, "dead-letters", blobs),
+        audit=observed(adapters.audit, "audit", blobs),
+        inventories=observed(adapters.inventories, "inventory", blobs),
+        exports=observed(adapters.exports, "exports", blobs),
+        backlogs=[observed(backlog, "backlog", blobs) for backlog in adapters.backlogs],
+        event_hubs=[observed(hub, "event-hub", events) for hub in adapters.event_hubs],
+    )
+
+
+def _containment(
+    settings: Settings, adapters: Adapters, store: FleetStore, outbox: Outbox, seen: SeenRows, leaves: LeafRows
+) -> Containment:
+    from shared.clock import SystemClock
+    from shared.services.containment import Containment
+
+    return Containment(
+        store,
+        outbox,
+        adapters.hub,
+        adapters.provisioning,
+        SystemClock(),
+        settings.containment_look_interval,
+        seen,
+        leaves,
+        adapters.registry,
+        purges=settings.containment_purge,
     )
 
 
@@ -362,6 +432,7 @@ def _watching(
 ) -> Watching:
     from shared.clock import SystemClock
     from shared.domain.levels import Levels
+    from shared.services.fleet_gauges import FleetGauges
     from shared.services.fleet_health import HealthWatch
     from shared.services.issuers import IssuerWatch
     from shared.services.snapshots import Snapshots
@@ -381,6 +452,7 @@ def _watching(
             interval=settings.snapshot_interval,
         ),
         summaries=Summaries(store, table, clock),
+        gauges=FleetGauges(table),
     )
 
 
@@ -523,7 +595,7 @@ class _Storage:
             endpoints = settings.table_endpoint or "", settings.blob_endpoint or "", settings.queue_endpoint or ""
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
-            self.audit = AppendBlobs.from_endpoint(endpoints[1], settings.audit, credential)
+            self.audit = AppendBlobs.from_endpoint(settings.audit_endpoint or endpoints[1], settings.audit, credential)
             self.exports = BlobExports.from_endpoint(endpoints[1], settings.exports, credential)
             self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [

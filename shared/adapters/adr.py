@@ -168,9 +168,7 @@ class AdrNamespace:
     async def _send(self, method: str, url: str, document: Document | None = None) -> AsyncHttpResponse:
         versioned = {} if "api-version=" in url else {"api-version": self._generation.api_version}
         with faults(SERVICE):
-            response = await self._client.send_request(HttpRequest(method, url, params=versioned, json=document))
-            await response.read()
-        return response
+            return await self._client.send_request(HttpRequest(method, url, params=versioned, json=document))
 
     def _device(self, document: Document) -> RegistryDevice:
         switch = document["properties"].get(self._generation.switch, self._generation.enabled)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
+from collections.abc import Sequence
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote
 
@@ -24,6 +25,8 @@ SERVICE: Final = "device provisioning service"
 SCOPE: Final = "https://azure-devices-provisioning.net/.default"
 API_VERSION: Final = "2025-07-01-preview"
 """The first that knows `credentialPolicyName`: an older one would drop it from an enrollment that is put back."""
+PAGE: Final = 1000
+"""Asked for in queries; the service may give fewer on a page."""
 _KEY_BYTES: Final = 64
 _KEYS: Final = ("primaryKey", "secondaryKey")
 _MARK: Final = "fleetcert"
@@ -36,11 +39,20 @@ type Attestation = Literal["x509", "symmetricKey"]
 class ServiceApi:
     """Raw documents in and out.
 
-    hostname: `{name}.azure-devices-provisioning.net`, with a port where it is not 443.
+    hostname: `{name}.azure-devices-provisioning.net`, with a port where it is not 443. trust: a PEM file of the CAs
+    that the service's own certificate is checked by; the system's where it is not given.
     """
 
-    def __init__(self, hostname: str, credential: AsyncTokenCredential) -> None:
-        self._client = rest_client(f"https://{hostname}", credential, SCOPE)
+    def __init__(
+        self,
+        hostname: str,
+        credential: AsyncTokenCredential,
+        *,
+        api_version: str = API_VERSION,
+        trust: str | None = None,
+    ) -> None:
+        self.api_version = api_version
+        self._client = rest_client(f"https://{hostname}", credential, SCOPE, trust=trust)
 
     async def get(self, *path: str) -> Document | None:
         """The document, or None where there is none."""
@@ -67,6 +79,25 @@ class ServiceApi:
         """Runs an action or a query."""
         return _document_of(await self._send("POST", path, document))
 
+    async def query(self, *path: str, query: Document) -> list[Document]:
+        """Every document that a query finds."""
+        documents: list[Document] = []
+        continuation: str | None = None
+        while True:
+            found, continuation = await self.page(path, query, continuation)
+            documents += found
+            if continuation is None:
+                return documents
+
+    async def page(
+        self, path: tuple[str, ...], query: Document, continuation: str | None
+    ) -> tuple[Sequence[Document], str | None]:
+        """A page of a query, and where the next begins; None where this was the last."""
+        headers = {"x-ms-max-item-count": str(PAGE)} | ({"x-ms-continuation": continuation} if continuation else {})
+        response = await self._send("POST", path, query, headers)
+        found = cast(Sequence[Document], _document_of(response))
+        return found, response.headers.get("x-ms-continuation") or None
+
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
@@ -79,11 +110,9 @@ class ServiceApi:
         headers: dict[str, str] | None = None,
     ) -> AsyncHttpResponse:
         url = self._client.format_url("/" + "/".join(quote(segment, safe="") for segment in path))
-        request = HttpRequest(method, url, params={"api-version": API_VERSION}, json=document, headers=headers)
+        request = HttpRequest(method, url, params={"api-version": self.api_version}, json=document, headers=headers)
         with faults(SERVICE):
-            response = await self._client.send_request(request)
-            await response.read()
-        return response
+            return await self._client.send_request(request)
 
 
 class Enrollments:

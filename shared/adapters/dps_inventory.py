@@ -6,12 +6,12 @@ Query.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from shared.adapters.dps import SERVICE, ServiceApi
-from shared.adapters.faults import fault_of_status
+from shared.adapters.dps import ServiceApi
+from shared.adapters.faults import RequestRejected
 from shared.contracts import normal_thumbprint, parse_instant
 from shared.domain.ca_watch import DescribedCertificate
 from shared.domain.inventory import EnrollmentGroup, Registration
@@ -20,8 +20,6 @@ from shared.services.reconciling import ContinuationExpired
 ALL_GROUPS: Final = {"query": "SELECT * FROM enrollmentGroups"}
 ALL_INDIVIDUALS: Final = {"query": "SELECT * FROM enrollments"}
 ALL_REGISTRATIONS: Final = {"query": "*"}
-PAGE: Final = 1000
-"""Asked for; the service may give fewer on a page."""
 
 
 class DpsInventory(ServiceApi):
@@ -29,11 +27,11 @@ class DpsInventory(ServiceApi):
 
     async def list(self) -> Sequence[EnrollmentGroup]:
         """All enrollment groups."""
-        return [_group(document) async for document in self._groups()]
+        return [_group(document) for document in await self._groups()]
 
     async def listed(self) -> Sequence[DescribedCertificate]:
         """The signing certificates of all enrollment groups, as DPS describes them."""
-        return [c async for document in self._groups() for c in _signing_certificates(document)]
+        return [c for document in await self._groups() for c in _signing_certificates(document)]
 
     async def registrations(self, group: str, continuation: str | None) -> tuple[Sequence[Registration], str | None]:
         """A page of the devices that are assigned through the group. Raises: ContinuationExpired."""
@@ -46,25 +44,18 @@ class DpsInventory(ServiceApi):
         documents, rest = await self._page(("enrollments", "query"), ALL_INDIVIDUALS, continuation)
         return [r for document in documents for r in _individual(document)], rest
 
-    async def _groups(self) -> AsyncIterator[dict[str, Any]]:
-        continuation: str | None = None
-        while True:
-            documents, continuation = await self._page(("enrollmentGroups", "query"), ALL_GROUPS, continuation)
-            for document in documents:
-                yield document
-            if continuation is None:
-                return
+    async def _groups(self) -> Sequence[dict[str, Any]]:
+        return await self.query("enrollmentGroups", "query", query=ALL_GROUPS)
 
     async def _page(
         self, path: tuple[str, ...], query: dict[str, Any], continuation: str | None
     ) -> tuple[Sequence[dict[str, Any]], str | None]:
-        headers = {"x-ms-max-item-count": str(PAGE)} | ({"x-ms-continuation": continuation} if continuation else {})
-        response = await self._send("POST", path, query, headers)
-        if response.status_code == 400 and continuation:
-            raise ContinuationExpired(f"DPS does not know the continuation: {response.text()[:200]}")
-        if response.status_code != 200:
-            raise fault_of_status(SERVICE, response.status_code, response.headers, response.text()[:500])
-        return response.json(), response.headers.get("x-ms-continuation") or None
+        try:
+            return await self.page(path, query, continuation)
+        except RequestRejected as problem:
+            if problem.status == 400 and continuation:
+                raise ContinuationExpired(f"DPS does not know the continuation: {problem}") from problem
+            raise
 
 
 def _signing_certificates(document: dict[str, Any]) -> Iterator[DescribedCertificate]:

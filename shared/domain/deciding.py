@@ -16,10 +16,11 @@ from shared.contracts import format_instant
 from shared.domain import reasons
 from shared.domain.alerts import Alert
 from shared.domain.circumstances import Circumstances
-from shared.domain.containing import REMINDED_AFTER, unproven
+from shared.domain.containing import unproven
 from shared.domain.escalating import escalate
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Certificate, Command, DeviceRecord, Evidence, State
+from shared.domain.verifying import REMINDED_AFTER
 
 DAILY: Final = timedelta(days=1)
 CONTAINMENT_PATIENCE: Final = timedelta(minutes=2)

@@ -23,6 +23,7 @@ DUE: Final = "due!"
 EXPIRES: Final = "expires!"
 CONTAINED: Final = "contained!"
 AUDIT: Final = "audit!"
+HISTORY: Final = "history!"
 OPERATION: Final = "op!"
 RUNNING: Final = "running!"
 TARGET: Final = "target!"
@@ -123,12 +124,12 @@ def history_key(device_id: str, at: datetime, event_id: str) -> str:
     event = escape(event_id)
     if len(event) > _LONGEST_EVENT:
         event = hashlib.blake2b(event_id.encode(), digest_size=16).hexdigest()
-    return f"history!{escape(device_id)}!{inverted:015d}!{event}"
+    return f"{HISTORY}{escape(device_id)}!{inverted:015d}!{event}"
 
 
 def history_range(device_id: str) -> tuple[str, str]:
     """The range [low, high) of a device's history."""
-    return f"history!{escape(device_id)}!", f'history!{escape(device_id)}"'
+    return f"{HISTORY}{escape(device_id)}!", f'{HISTORY}{escape(device_id)}"'
 
 
 def audit_key(device_id: str, at: datetime, event_id: str) -> str:

@@ -49,10 +49,11 @@ class ConnectionChanged(HeardEvent):
 
 @dataclass(frozen=True, slots=True)
 class Contained:
-    """A device that is being shut out, and since when it was seen gone, if it was."""
+    """A device that is being shut out, and since when it was seen gone, if it was. is_proven: of its block at DPS."""
 
     requested_at: datetime
     verified_at: datetime | None = None
+    is_proven: bool = True
 
 
 def parse_connection_event(envelope: Envelope) -> ConnectionChanged | None:

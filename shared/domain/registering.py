@@ -11,9 +11,10 @@ from shared.contracts import AlertType, format_instant
 from shared.domain import reasons
 from shared.domain.alerts import device_alert
 from shared.domain.changes import Policies, Reduction, entry_of, new_record, telling, without_a_certificate
-from shared.domain.containing import ONE_ALERT_IN, Sighting, reappeared, took, was_refused
+from shared.domain.containing import took
 from shared.domain.events import DeviceRegistered, RegistrationFailed
 from shared.domain.record import Certificate, DeviceRecord, Evidence, State
+from shared.domain.verifying import ONE_ALERT_IN, Sighting, reappeared, was_refused
 
 EARLY_LOOK: Final = timedelta(minutes=1)
 """How long after a registration the twin is read, unless the device reported by then."""

@@ -93,6 +93,11 @@ def settling(record: DeviceRecord, at: datetime, interval: timedelta) -> Reducti
     return Reduction(replace(changed, next_deadline=at + interval))
 
 
+def too_early(record: DeviceRecord, at: datetime) -> Reduction:
+    """The second look comes when everything has had its time to settle."""
+    return Reduction(replace(record, next_deadline=released(record).settles_at or at, updated_at=at))
+
+
 def released_wholly(record: DeviceRecord, at: datetime) -> Reduction:
     """The second look found nothing of ours: the device is in, a fresh certificate is expected of it, and it is told.
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from shared.domain.operations import OperationKind, OperationState
-from shared.domain.record import BlockState, Evidence, State
+from shared.domain.states import BlockState, Evidence, OperationKind, OperationState, State
 from shared.schemas import answers, bulk, devices, lists, me, operations, queries, requests, rulings, summary
 from shared.schemas.access import Role
 

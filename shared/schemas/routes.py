@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
+
+import msgspec
 
 from shared.errors import LimitReached, NotPossible, RevocationUnavailable, TooManyAffected
 from shared.schemas.access import Role
@@ -157,7 +158,7 @@ CANCEL_OPERATION: Final = Route(
     query=NoQuery,
     body=CancelRequest,
     roles=tuple(Role),
-    answers=(replace(_BEGUN, says="It ends after what it is at"),),
+    answers=(msgspec.structs.replace(_BEGUN, says="It ends after what it is at"),),
     problems=(NotPossible,),
 )
 EXPORT_FLEET: Final = Route(
@@ -167,7 +168,7 @@ EXPORT_FLEET: Final = Route(
     group="fleet",
     query=NoQuery,
     body=ExportRequest,
-    answers=(replace(_BEGUN, links=(*_BEGUN.links, Link("read_export", OPERATION_ID, "id"))),),
+    answers=(msgspec.structs.replace(_BEGUN, links=(*_BEGUN.links, Link("read_export", OPERATION_ID, "id"))),),
     problems=(LimitReached,),
 )
 READ_EXPORT: Final = Route(

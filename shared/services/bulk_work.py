@@ -21,7 +21,7 @@ from shared.services.targets import TargetRows
 
 type Phase = Literal["choose", "work", "settle"]
 
-LOOK_AGAIN: Final = timedelta(seconds=15)
+LOOK_AGAIN: Final = timedelta(seconds=5)
 """At devices whose work goes on by itself."""
 
 

@@ -15,11 +15,14 @@ from shared.clock import Clock
 from shared.contracts import parse_instant
 from shared.domain import containing, releasing, revoking
 from shared.domain.changes import Reduction
-from shared.domain.containing import Plan, Sighting, Step, next_step
+from shared.domain.containing import Plan, Step, next_step
 from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
 from shared.domain.record import Actor, DeviceRecord, State
+from shared.domain.record import Containment as Progress
 from shared.domain.releasing import next_restoring
+from shared.domain.verifying import Sighting, reappeared
 from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
+from shared.logs import about
 from shared.services.blocking import Blocking
 from shared.services.conditions import Condition, whatever_stands
 from shared.services.intents import Intents
@@ -157,7 +160,8 @@ class Containment:
                 if not await self._step(stored.record):
                     return
             except Conflict as conflict:
-                _log.info("%s changed meanwhile and is read again: %s", device_id, conflict)
+                fields = about(device_id=device_id)
+                _log.info("%s changed meanwhile and is read again: %s", device_id, conflict, extra=fields)
         raise InfrastructureFault("containment", f"{device_id} kept changing")
 
     async def _step(self, record: DeviceRecord) -> bool:
@@ -169,25 +173,32 @@ class Containment:
         return not waits and (latest is None or latest.has_containment_work)
 
     async def _taken(self, record: DeviceRecord) -> tuple[bool, list[Stored]]:
-        """Takes the next step: whether time has to pass before another, and what was written."""
-        if record.revocation is not None and record.revocation.has_work:
-            written = await self._revoking.advance(record)
-            return not written, written
-        containment = containing.contained(record)
+        """Takes the next step: whether time has to pass before another, and what was written.
+
+        A revocation, which may wait for ADR, goes on where the containment waits: it keeps nobody in.
+        """
+        containment, revocation = record.containment, record.revocation
+        waits, written = True, list[Stored]()
+        if containment is not None and containment.has_work:
+            waits, written = await self._contained(record, containment)
+        if waits and revocation is not None and revocation.has_work:
+            moved = await self._revoking.advance(record)
+            return not moved, moved or written
+        return waits, written
+
+    async def _contained(self, record: DeviceRecord, containment: Progress) -> tuple[bool, list[Stored]]:
         if containment.release is not None:
             restoring = next_restoring(containment, containment.release)
-            _log.info("release of %s: %s", record.device_id, restoring)
             written = await self._letting_in.take(restoring, record)
             return restoring is releasing.Restoring.LOOK_AGAIN, written
         step = next_step(containment, self._plan)
-        _log.info("containment of %s: %s", record.device_id, step)
         return step is Step.VERIFY, await self._shutting_out.take(step, record)
 
     async def _reappeared(self, device_id: str, seen_at: datetime) -> None:
         now = self._clock.now()
         await self._store.update(
             [device_id],
-            lambda _, record: containing.reappeared(record, Sighting.CONNECTED, seen_at, now) if record else None,
+            lambda _, record: reappeared(record, Sighting.CONNECTED, seen_at, now) if record else None,
         )
 
     async def _wanted(

@@ -72,8 +72,8 @@ class LettingIn:
         settles_at, interval = released(record).settles_at, self._look_interval
         if settles_at is None:
             return await self._note(record, lambda r, now: releasing.settling(r, now, interval))
-        if self._clock.now() < settles_at:
-            return []
+        if self._clock.now() < settles_at:  # deadlines are kept to the second, and come a little early
+            return await self._note(record, releasing.too_early)
         outcomes = {
             await self._restore_in_registry(record),
             await self._restore_enrollment(record),

@@ -15,10 +15,12 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
+from shared import telemetry
 from shared.clock import Clock
 from shared.domain.operations import Operation, OperationKind, operation_id
 from shared.domain.record import Actor
 from shared.errors import Conflict, FleetcertError, InfrastructureFault, NotFound, Throttled
+from shared.logs import about
 from shared.services.operation_rows import OperationRows, StoredOperation
 from shared.services.ports import WorkQueue
 
@@ -111,7 +113,8 @@ class Operations:
         )
         if not await self._rows.insert(operation):
             return await self.show(operation.id)
-        _log.info("operation %s (%s) begins, asked for by %s", operation.id, kind, actor.name)
+        fields = about(operation_id=operation.id, kind=kind, actor=actor.object_id or actor.name, reason=reason)
+        _log.info("operation %s (%s) begins", operation.id, kind, extra=fields)
         await self._queue_softly(operation.id)
         return operation
 
@@ -163,8 +166,9 @@ class Operations:
 
         Returns how many were queued. Raises: InfrastructureFault.
         """
-        revived = 0
-        for identifier in await self._rows.not_done_with():
+        revived, running = 0, await self._rows.not_done_with()
+        telemetry.note(telemetry.OPERATIONS_RUNNING, len(running))
+        for identifier in running:
             stored = await self._rows.load(identifier)
             if stored is None:
                 await self._rows.done_with(identifier)
@@ -188,7 +192,9 @@ class Operations:
             return operation
         await self._handlers[operation.kind].discard(operation)
         await self._rows.done_with(operation.id)
-        _log.info("operation %s is %s: %d done, %d failed", *_summary(operation))
+        telemetry.note(telemetry.OPERATIONS_ENDED, 1, {"kind": operation.kind.value, "state": operation.state.value})
+        fields = about(operation_id=operation.id, kind=operation.kind, state=operation.state)
+        _log.info("operation %s is %s: %d done, %d failed", *_summary(operation), extra=fields)
         return operation
 
     async def _advanced(self, operation: Operation) -> Advance:

@@ -110,7 +110,11 @@ def _containment_row(partition: str, record: DeviceRecord) -> Row | None:
     containment = record.containment
     if containment is None or containment.release is not None:
         return None
-    values: dict[str, Value] = {"deviceId": record.device_id, "requestedAt": containment.requested_at}
+    values: dict[str, Value] = {
+        "deviceId": record.device_id,
+        "requestedAt": containment.requested_at,
+        "isProven": containment.is_proven,
+    }
     if containment.disconnected_at is not None:
         values["verifiedAt"] = containment.disconnected_at
     return Row(partition, keys.contained_key(record.device_id), values)

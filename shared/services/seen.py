@@ -108,7 +108,11 @@ def _seen_row(row: Row) -> SeenRow:
 
 def _contained(row: Row) -> Contained:
     verified_at = row.values.get("verifiedAt")
-    return Contained(_instant(row.values["requestedAt"]), _instant(verified_at) if verified_at else None)
+    return Contained(
+        _instant(row.values["requestedAt"]),
+        _instant(verified_at) if verified_at else None,
+        bool(row.values.get("isProven", True)),
+    )
 
 
 def _instant(value: Value) -> datetime:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
+from shared import telemetry
 from shared.clock import Clock
-from shared.domain import containing
+from shared.domain import containing, verifying
 from shared.domain.changes import Reduction
 from shared.domain.containing import Step, contained
 from shared.domain.presence import Seen
@@ -18,6 +19,12 @@ from shared.services.blocking import Blocking
 from shared.services.intents import Intents
 from shared.services.ports import DeviceRegistry, Hub, Identity
 from shared.services.rows import Stored
+
+_MEASURED: Final = {
+    Step.DISABLE_IDENTITY: "hub",
+    Step.BLOCK_REGISTRATION: "dps",
+    Step.VERIFY: "disconnected",
+}
 
 type Noting = Callable[[DeviceRecord, datetime], Reduction]
 
@@ -58,6 +65,12 @@ class ShuttingOut:
 
         Raises: Conflict where what it was to change has changed, InfrastructureFault.
         """
+        written = await self._taken(step, record)
+        for stored in written:
+            _measure(step, stored.record, self._clock.now())
+        return written
+
+    async def _taken(self, step: Step, record: DeviceRecord) -> list[Stored]:
         match step:
             case Step.LOOK_AT_IDENTITY:
                 return await self._look_at_identity(record)
@@ -142,9 +155,9 @@ class ShuttingOut:
         seen = await self._last_seen.of(record.device_id) if self._last_seen else None
         gone_at = _gone_at(seen, record)
         if gone_at is not None and not contained(record).supersedes:
-            return await self._note(record, lambda r, now: containing.disconnected(r, gone_at, now))
+            return await self._note(record, lambda r, now: verifying.disconnected(r, gone_at, now))
         interval = self._look_interval
-        return await self._note(record, lambda r, now: containing.looked(r, connected, now, interval))
+        return await self._note(record, lambda r, now: verifying.looked(r, connected, now, interval))
 
     async def _note(self, record: DeviceRecord, progress: Noting) -> list[Stored]:
         now = self._clock.now()
@@ -157,3 +170,10 @@ def _gone_at(seen: Seen | None, record: DeviceRecord) -> datetime | None:
         return None
     since = contained(record).begun_at or contained(record).requested_at
     return seen.at if seen.at >= since else None
+
+
+def _measure(step: Step, record: DeviceRecord, now: datetime) -> None:
+    containment = contained(record)
+    if step in _MEASURED and (step is not Step.VERIFY or containment.is_verified):
+        seconds = (now - (containment.begun_at or containment.requested_at)).total_seconds()
+        telemetry.note(telemetry.CONTAINMENT_DURATION, seconds, {"step": _MEASURED[step]})

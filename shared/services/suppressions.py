@@ -12,6 +12,7 @@ from shared.domain.keys import FLEET_PARTITION, escape
 from shared.domain.record import Actor
 from shared.domain.suppressing import TAG, Suppression
 from shared.errors import NotPossible
+from shared.logs import about, one_line
 from shared.services.ports import Row, Table, Write
 
 LONGEST: Final = timedelta(days=365)
@@ -54,13 +55,7 @@ class Suppressions:
 
         Raises: NotPossible without an end, a reason or room.
         """
-        now = self._clock.now()
-        if not now < until <= now + LONGEST:
-            raise NotPossible(f"a suppression ends in the future, within {LONGEST.days} days")
-        if not reason.strip():
-            raise NotPossible("a suppression needs a reason")
-        if device.startswith(TAG) and "=" not in device:
-            raise NotPossible("a tag is chosen as tag:name=value")
+        _require_sense(device, until, reason, self._clock.now())
         await self.prune()
         if len(await self._stored()) >= MOST:
             raise NotPossible(f"{MOST} suppressions stand already: lift some")
@@ -74,6 +69,9 @@ class Suppressions:
         )
         await self._table.commit(FLEET_PARTITION, [Write("upsert", _row(suppression))])
         self._known_until = None
+        who = actor.object_id or actor.name
+        fields = about(kind="alertsSuppressed", alert_type=alert_type, device_id=device, actor=who, reason=reason)
+        _log.info("%s of %s suppressed until %s", one_line(alert_type), one_line(device), until, extra=fields)
         return suppression
 
     async def lift(self, suppression_id: str) -> None:
@@ -93,6 +91,15 @@ class Suppressions:
     async def _stored(self) -> list[Suppression]:
         rows = self._table.scan(FLEET_PARTITION, _PREFIX, _PREFIX[:-1] + '"', MOST)
         return [_suppression(row) async for row in rows]
+
+
+def _require_sense(device: str, until: datetime, reason: str, now: datetime) -> None:
+    if not now < until <= now + LONGEST:
+        raise NotPossible(f"a suppression ends in the future, within {LONGEST.days} days")
+    if not reason.strip():
+        raise NotPossible("a suppression needs a reason")
+    if device.startswith(TAG) and "=" not in device:
+        raise NotPossible("a tag is chosen as tag:name=value")
 
 
 def _place(suppression_id: str) -> Row:

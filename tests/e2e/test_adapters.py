@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import ssl
 import uuid
@@ -26,7 +27,18 @@ from shared.adapters.dps import Enrollments, ServiceApi
 from shared.adapters.iothub import IotHub
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
-from shared.errors import CommandRefused, Conflict, InfrastructureFault, NotFound
+from shared.domain.onboarding_leaf import leaf_of
+from shared.domain.record import Before
+from shared.domain.status_reason import status_reason
+from shared.errors import (
+    CommandRefused,
+    Conflict,
+    EnrollmentRefused,
+    FleetcertError,
+    InfrastructureFault,
+    NotFound,
+)
+from shared.services.ports import Credential
 
 SOURCE = "/subscriptions/s/providers/Microsoft.Devices/IotHubs/adapters"
 QUEUE_DEPTH = 50
@@ -139,11 +151,22 @@ async def test_an_identity_is_disabled_and_nothing_else_of_it_changes(hub: IotHu
     assert changed <= {"status", "statusReason", "statusUpdatedTime", "etag"}
 
 
-async def test_a_reason_is_cut_to_what_iot_hub_takes(hub: IotHub, device_id: str):
+@pytest.mark.parametrize("reason", ["x" * 300, "ü" * 200, "🛰" * 200])
+async def test_iot_hub_takes_a_reason_as_it_is_cut_and_not_one_character_more(hub: IotHub, device_id: str, reason: str):
     identity = await hub.get_identity(device_id)
     assert identity is not None
-    disabled = await hub.set_status(identity, "disabled", "ü" * 200)
-    assert disabled.status_reason == "ü" * 64
+    disabled = await hub.set_status(identity, "disabled", status_reason(reason))
+    assert disabled.status_reason == status_reason(reason)
+    with pytest.raises(FleetcertError, match="400"):
+        await hub.set_status(disabled, "disabled", "x" * 129)
+
+
+async def test_messages_that_wait_for_a_device_are_purged(hub: IotHub, sender: CloudToDeviceSender, device_id: str):
+    for _ in range(3):
+        await sender.send(command(device_id), in_an_hour())
+    assert await hub.purge_commands(device_id) == 3
+    assert await hub.purge_commands(device_id) == 0
+    assert await hub.purge_commands("nobody") == 0
 
 
 async def test_an_identity_that_changed_meanwhile_is_a_conflict(hub: IotHub, device_id: str):
@@ -214,27 +237,68 @@ async def test_a_wrong_token_is_an_infrastructure_fault_and_not_the_devices(azur
     await sender.close()
 
 
-async def test_a_registration_is_blocked_by_its_own_certificate(
+async def test_a_registration_is_blocked_by_one_certificate_or_two(
     azure: dict[str, Any], enrollments: Enrollments, api: ServiceApi, registration_id: str
 ):
+    assert await enrollments.enrollment(registration_id) is None
     assert not await enrollments.is_blocked(registration_id)
-    block = await enrollments.block(registration_id, onboarding_pem(azure, registration_id))
-    assert block.attestation == "x509"
+    leaves = tuple(leaf_of(onboarding_pem(azure, registration_id), registration_id) for _ in range(2))
+    block = await enrollments.create_block(registration_id, Credential("x509", leaves), "the occasion")
+    assert (block.attestation, block.status, block.mark) == ("x509", Before.DISABLED, "the occasion")
     assert await enrollments.is_blocked(registration_id)
-    again = await enrollments.block(registration_id, None)
-    assert again.attestation == "x509"
+    assert await enrollments.enrollment(registration_id) == block
+    certificates = block.document["attestation"]["x509"]["clientCertificates"]
+    assert certificates.keys() == {"primary", "secondary"}
+    with pytest.raises(Conflict):
+        await enrollments.create_block(registration_id, Credential("unknown"), "another")
 
 
-@pytest.mark.parametrize("pem", [None, "-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n"])
-async def test_without_a_certificate_a_placeholder_blocks(
-    enrollments: Enrollments, registration_id: str, pem: str | None
+async def test_a_placeholder_gives_way_to_the_certificate_in_its_place(
+    azure: dict[str, Any], enrollments: Enrollments, registration_id: str
 ):
-    block = await enrollments.block(registration_id, pem)
-    assert block.attestation == "symmetricKey"
-    assert await enrollments.is_blocked(registration_id)
+    placeholder = await enrollments.create_block(registration_id, Credential("unknown"), "m")
+    assert placeholder.attestation == "symmetricKey"
+    known = Credential("x509", (leaf_of(onboarding_pem(azure, registration_id), registration_id),))
+    block = await enrollments.rewrite_block(placeholder, known, "m")
+    assert (block.attestation, block.mark) == ("x509", "m")
+    with pytest.raises(Conflict):
+        await enrollments.rewrite_block(placeholder, known, "m")
 
 
-async def test_an_enrollment_that_exists_is_disabled_in_place_and_keeps_its_keys(
+async def test_what_dps_does_not_take_is_refused_by_name(enrollments: Enrollments, registration_id: str):
+    rubbish = Credential("x509", ("-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n",))
+    with pytest.raises(EnrollmentRefused, match=registration_id):
+        await enrollments.create_block(registration_id, rubbish, "m")
+    placeholder = await enrollments.create_block(registration_id, Credential("unknown"), "m")
+    with pytest.raises(EnrollmentRefused, match=registration_id):
+        await enrollments.rewrite_block(placeholder, rubbish, "m")
+
+
+async def test_a_block_is_removed_only_as_it_was_read(enrollments: Enrollments, registration_id: str):
+    block = await enrollments.create_block(registration_id, Credential("unknown"), "m")
+    changed = await enrollments.set_enrollment_status(block, Before.ENABLED)
+    with pytest.raises(Conflict):
+        await enrollments.remove(block)
+    await enrollments.remove(changed)
+    assert await enrollments.enrollment(registration_id) is None
+    await enrollments.remove(changed)
+
+
+async def test_a_block_by_the_groups_key_has_the_key_that_the_device_has(
+    enrollments: Enrollments, api: ServiceApi, registration_id: str
+):
+    group, raw = f"keys-{registration_id}", uuid.uuid4().bytes * 2
+    key = base64.b64encode(raw).decode()
+    attestation = {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}
+    await api.put("enrollmentGroups", group, document={"enrollmentGroupId": group, "attestation": attestation})
+    assert await enrollments.group_attestation(group) == "symmetricKey"
+    await enrollments.create_block(registration_id, Credential("symmetricKey", group=group), "m")
+    mechanism = await api.post("enrollments", registration_id, "attestationmechanism")
+    own = base64.b64encode(hmac.digest(raw, registration_id.encode(), "sha256")).decode()
+    assert mechanism["symmetricKey"] == {"primaryKey": own, "secondaryKey": own}
+
+
+async def test_an_enrollment_that_exists_is_disabled_and_enabled_in_place_and_keeps_its_keys(
     enrollments: Enrollments, api: ServiceApi, registration_id: str
 ):
     keys = {name: base64.b64encode(name.encode() * 4).decode() for name in ("primaryKey", "secondaryKey")}
@@ -246,18 +310,39 @@ async def test_an_enrollment_that_exists_is_disabled_in_place_and_keeps_its_keys
         "credentialPolicyName": "default",
     }
     await api.put("enrollments", registration_id, document=document)
-    block = await enrollments.block(registration_id, None)
-    assert block.attestation == "symmetricKey"
-    kept = await api.get("enrollments", registration_id)
-    assert kept is not None
-    assert (kept["provisioningStatus"], kept["deviceId"]) == ("disabled", "another-name")
-    assert kept["credentialPolicyName"] == "default"
-    mechanism = await api.post("enrollments", registration_id, "attestationmechanism")
-    assert mechanism["symmetricKey"] == keys
+    standing = await enrollments.enrollment(registration_id)
+    assert standing is not None
+    assert (standing.status, standing.mark) == (Before.ENABLED, "")
+    disabled = await enrollments.set_enrollment_status(standing, Before.DISABLED)
+    with pytest.raises(Conflict):
+        await enrollments.set_enrollment_status(standing, Before.DISABLED)
+    for status, enrollment in (("disabled", disabled), ("enabled", None)):
+        if enrollment is None:
+            await enrollments.set_enrollment_status(disabled, Before.ENABLED)
+        kept = await api.get("enrollments", registration_id)
+        assert kept is not None
+        assert (kept["provisioningStatus"], kept["deviceId"]) == (status, "another-name")
+        assert kept["credentialPolicyName"] == "default"
+        mechanism = await api.post("enrollments", registration_id, "attestationmechanism")
+        assert mechanism["symmetricKey"] == keys
+
+
+async def test_an_enrollment_by_certificate_keeps_it(
+    azure: dict[str, Any], enrollments: Enrollments, api: ServiceApi, registration_id: str
+):
+    leaf = leaf_of(onboarding_pem(azure, registration_id), registration_id)
+    attestation = {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": leaf}}}}
+    document = {"registrationId": registration_id, "attestation": attestation}
+    before = await api.put("enrollments", registration_id, document=document)
+    standing = await enrollments.enrollment(registration_id)
+    assert standing is not None
+    disabled = await enrollments.set_enrollment_status(standing, Before.DISABLED)
+    enabled = await enrollments.set_enrollment_status(disabled, Before.ENABLED)
+    assert enabled.document["attestation"] == before["attestation"]
 
 
 async def test_a_stale_etag_is_a_conflict(api: ServiceApi, enrollments: Enrollments, registration_id: str):
-    await enrollments.block(registration_id, None)
+    await enrollments.create_block(registration_id, Credential("unknown"), "m")
     document = await api.get("enrollments", registration_id)
     assert document is not None
     with pytest.raises(Conflict):

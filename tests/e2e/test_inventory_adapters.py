@@ -22,12 +22,13 @@ from cryptography.hazmat.primitives import hashes
 from support.fakes import NOON
 from support.hub_clients import operational_credentials
 
-from shared.adapters import dps_inventory, hub_query
+from shared.adapters import dps, hub_query
 from shared.adapters.dps import Enrollments
 from shared.adapters.dps_inventory import DpsInventory
 from shared.adapters.hub_query import HubQuery
 from shared.domain.inventory import EnrollmentGroup, Registration
 from shared.domain.parsing import read_tags, read_twin
+from shared.services.ports import Credential
 from shared.services.reconciling import ContinuationExpired
 
 
@@ -96,7 +97,7 @@ async def test_a_listed_twin_says_what_a_twin_that_is_read_says(hub: HubQuery, r
 async def test_groups_and_registrations_are_listed_with_what_they_issue(
     azure: dict[str, Any], inventory: DpsInventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(dps_inventory, "PAGE", 1)
+    monkeypatch.setattr(dps, "PAGE", 1)
     ids = [f"registered-{uuid.uuid4().hex[:8]}" for _ in range(2)]
     for device_id in ids:
         operational_credentials(azure, device_id, tmp_path)
@@ -128,7 +129,7 @@ async def test_individual_enrollments_are_listed_once_they_are_assigned_and_bloc
 ):
     alone, blocked, waiting = (f"alone-{uuid.uuid4().hex[:8]}" for _ in range(3))
     operational_credentials(azure, blocked, tmp_path)
-    await Enrollments(inventory).block(blocked, None)
+    await Enrollments(inventory).create_block(blocked, Credential("unknown"), "the occasion")
     key = base64.b64encode(uuid.uuid4().bytes * 4).decode()
     attestation = {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}
     for device_id in (alone, waiting):

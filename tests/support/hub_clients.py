@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import paho.mqtt.client as mqtt
+from azure.identity import ManagedIdentityCredential
 from azure.iot.device import X509, IoTHubDeviceClient
+from azure.mgmt.iothubprovisioningservices import IotDpsClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -90,8 +93,14 @@ def operational_credentials(
     azure: dict[str, Any], device_id: str, folder: Path, authority: CertificateAuthority | None = None
 ) -> Operational:
     """Registers the device at DPS with a CSR and returns what was issued. `authority`: of its onboarding leaf."""
+    return register(
+        azure, device_id, onboarding_leaf(authority or onboarding_authority(azure), device_id, folder), folder
+    )
+
+
+def register(azure: dict[str, Any], device_id: str, onboarding: Operational, folder: Path) -> Operational:
+    """The same with an onboarding credential that is there: its chain and its key."""
     key = ec.generate_private_key(ec.SECP384R1())
-    onboarding = _onboarding_leaf(authority or onboarding_authority(azure), device_id, folder)
     tls = ssl.create_default_context(cafile=azure["ca_bundle"])
     tls.load_cert_chain(onboarding.certificate, onboarding.key)
     base = f"{azure['dps_endpoint']}/{azure['dps_id_scope']}/registrations/{device_id}"
@@ -102,7 +111,8 @@ def operational_credentials(
     return Operational.write(folder, device_id, key, chain_of(state["issuedCertificateChain"]))
 
 
-def _onboarding_leaf(authority: CertificateAuthority, device_id: str, folder: Path) -> Operational:
+def onboarding_leaf(authority: CertificateAuthority, device_id: str, folder: Path) -> Operational:
+    """A new onboarding credential for the device."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC).replace(microsecond=0)
     leaf = authority.issue_leaf(device_id, key.public_key(), CLIENT, not_before=now, not_after=now + timedelta(hours=1))
     return Operational.write(folder, f"{device_id}-onboarding", key, [leaf, authority.certificate])
@@ -112,6 +122,39 @@ def _assigned(client: httpx.Client, url: str) -> dict[str, Any] | None:
     operation = client.get(url).raise_for_status().json()
     assert operation["status"] in ("assigning", "assigned"), operation
     return operation["registrationState"] if operation["status"] == "assigned" else None
+
+
+def state_of_dps(azure: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Every CA certificate, group and enrollment with its ETag, by other clients than those under test."""
+    with IotDpsClient(
+        ManagedIdentityCredential(),
+        azure["subscription_id"],
+        base_url=azure["arm_endpoint"],
+        credential_scopes=["https://management.azure.com/.default"],
+    ) as client:
+        listed = client.dps_certificate.list(azure["resource_group"], azure["dps_name"]).value or []
+    with dps_client(azure) as service:
+        documents = {kind: _queried(service, kind) for kind in ("enrollmentGroups", "enrollments")}
+    return {"certificates": [(str(one.name), str(one.etag)) for one in listed], **documents}
+
+
+def dps_client(azure: dict[str, Any]) -> httpx.Client:
+    """DPS's service API, by its connection string."""
+    parts = dict(part.split("=", 1) for part in azure["dps_service_connection_string"].split(";"))
+    resource, expiry = quote(parts["HostName"], safe=""), int(time.time()) + 3600
+    key = base64.b64decode(parts["SharedAccessKey"])
+    token = shared_access_signature(resource, key, expiry, parts["SharedAccessKeyName"])
+    return httpx.Client(
+        base_url=azure["dps_endpoint"],
+        verify=ssl.create_default_context(cafile=azure["ca_bundle"]),
+        headers={"Authorization": token},
+        params={"api-version": DPS_API},
+    )
+
+
+def _queried(service: httpx.Client, kind: str) -> list[tuple[str, str]]:
+    found = service.post(f"/{kind}/query", json={"query": f"SELECT * FROM {kind}"}).raise_for_status().json()
+    return [(one.get("enrollmentGroupId") or one["registrationId"], one["etag"]) for one in found]
 
 
 def sdk_client(azure: dict[str, Any], device_id: str, operational: Operational) -> IoTHubDeviceClient:

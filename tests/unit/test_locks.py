@@ -15,7 +15,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS = PROJECT["dependency-groups"]
 LOCKS = {
     "requirements.txt": PROJECT["project"]["dependencies"],
-    "requirements-dev.txt": [*PROJECT["project"]["dependencies"], *GROUPS["build"], *GROUPS["dev"]],
+    "requirements-dev.txt": [
+        *PROJECT["project"]["dependencies"],
+        *GROUPS["build"],
+        *GROUPS["onboard"],
+        *GROUPS["dev"],
+    ],
     "requirements-build.txt": GROUPS["build"],
     "requirements-node.txt": GROUPS["node"],
 }
@@ -54,6 +59,12 @@ def test_every_pin_has_hashes_and_no_lock_names_a_registry(lock: str) -> None:
 def test_what_is_tested_is_what_is_deployed() -> None:
     development = pins("requirements-dev.txt")
     assert all(development[name] == pin for name, pin in pins("requirements.txt").items())
+
+
+def test_what_only_onboarding_needs_is_not_deployed() -> None:
+    packages = {canonicalize_name(Requirement(wanted).name) for wanted in GROUPS["onboard"]}
+    assert packages
+    assert not packages & pins("requirements.txt").keys()
 
 
 def test_the_lock_of_npm_names_no_registry() -> None:

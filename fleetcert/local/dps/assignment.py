@@ -69,7 +69,7 @@ class Assigner:
         identity = existing.registration_id if existing else registration_id
         hub = self._hub_for(admission.enrollment.document, identity, existing)
         registration = _registration(admission, identity, hub, existing, now)
-        policy = admission.enrollment.document.credential_policy_name
+        policy = admission.enrollment.document.policy
         self._provision(admission, registration.device_id, hub, with_certificate=csr is not None)
         if policy is not None:
             self._registry.register(registration.device_id, policy)

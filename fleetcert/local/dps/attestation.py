@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
-from fleetcert.certificates import thumbprint
+from fleetcert.certificates import sha1_thumbprint, thumbprint
 from fleetcert.local.chains import is_authority, read_certificate
 from fleetcert.local.dps.documents import (
     AttestationDocument,
@@ -89,7 +88,7 @@ def certificate_info(certificate: x509.Certificate) -> CertificateInfo:
     """A certificate as DPS describes it; thumbprints and serial number in upper-case hex."""
     return CertificateInfo(
         subject_name=certificate.subject.rfc4514_string(),
-        sha1_thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 - the field asks for it
+        sha1_thumbprint=sha1_thumbprint(certificate).upper(),
         sha256_thumbprint=thumbprint(certificate).upper(),
         issuer_name=certificate.issuer.rfc4514_string(),
         not_before_utc=precise(certificate.not_valid_before_utc),

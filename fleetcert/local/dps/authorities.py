@@ -10,9 +10,8 @@ from http import HTTPStatus
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
-from fleetcert.certificates import common_name_of
+from fleetcert.certificates import common_name_of, is_issued_by
 from fleetcert.local.chains import is_authority, is_valid_at
 from fleetcert.local.dps.errors import Refusal, bad_request, not_found, precondition_failed
 from fleetcert.local.dps.etags import matches, new_etag
@@ -106,7 +105,7 @@ class CertificateAuthorities:
             raise bad_request("The common name of the verification certificate is not the verification code")
         if not is_valid_at(proof, self._clock.now()):
             raise bad_request("The verification certificate is expired or not valid yet")
-        if not _is_issued_by(proof, authority.certificate):
+        if not is_issued_by(proof, authority.certificate):
             raise bad_request("The verification certificate was not signed by the CA's key")
         return self._store(self._changed(replace(authority, is_verified=True, verification_code=None)))
 
@@ -122,11 +121,3 @@ class CertificateAuthorities:
     def _store(self, authority: UploadedAuthority) -> UploadedAuthority:
         self._by_name[authority.name.casefold()] = authority
         return authority
-
-
-def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True

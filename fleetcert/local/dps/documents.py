@@ -86,6 +86,9 @@ class EnrollmentDocument(Struct, rename="camel", kw_only=True, omit_defaults=Tru
     iot_hub_host_name: str | None = None
     iot_hubs: list[str] | None = None
     credential_policy_name: str | None = None
+    namespace_name: str | None = None
+    certificate_authority_name: str | None = None
+    certificate_policy_name: str | None = None
     initial_twin: InitialTwin | None = None
     etag: str | None = None
     provisioning_status: Literal["enabled", "disabled"] | None = None
@@ -94,6 +97,11 @@ class EnrollmentDocument(Struct, rename="camel", kw_only=True, omit_defaults=Tru
     custom_allocation_definition: Any = None
     created_date_time_utc: str | None = None
     last_updated_date_time_utc: str | None = None
+
+    @property
+    def policy(self) -> str | None:
+        """The credential policy by which certificates are issued, under either of its names."""
+        return self.credential_policy_name or self.certificate_policy_name
 
 
 class EnrollmentGroupDocument(EnrollmentDocument, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -15,9 +15,8 @@ from fleetcert.local.dps.attestation import write_attestation
 from fleetcert.local.dps.enrollments import Document, Enrollment, Enrollments, identifier
 from fleetcert.local.dps.errors import bad_request
 from fleetcert.local.dps.paging import page
+from fleetcert.local.dps.policy_members import check_policy_members
 from fleetcert.local.dps.web import api_version, read_document
-
-CSR_VERSION: Final = "2025-07-01-preview"
 
 
 class QueryDocument(msgspec.Struct):
@@ -29,8 +28,8 @@ class QueryDocument(msgspec.Struct):
 class EnrollmentRoutes[D: Document]:
     """Create, read, delete and query enrollments of one kind below `path`.
 
-    id_member: what the document calls its id. item_type: what a query calls its items. finish: adds to a document
-    what is known elsewhere.
+    id_member: what the document calls its id. item_type: what a query calls its items. namespace: the ADR namespace
+    that is linked. finish: adds to a document what is known elsewhere.
     """
 
     def __init__(
@@ -40,6 +39,7 @@ class EnrollmentRoutes[D: Document]:
         item_type: str,
         kind: type[D],
         enrollments: Enrollments[D],
+        namespace: str,
         finish: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         self._path = path
@@ -47,6 +47,7 @@ class EnrollmentRoutes[D: Document]:
         self._item_type = item_type
         self._kind = kind
         self._enrollments = enrollments
+        self._namespace = namespace
         self._finish = finish
 
     def handlers(self) -> Iterable[tuple[str, str, Handler]]:
@@ -63,8 +64,7 @@ class EnrollmentRoutes[D: Document]:
         document = await read_document(request, self._kind)
         if identifier(document) != request.match_info["id"]:
             raise bad_request(f"The {self._id_member} of the body is not that of the request")
-        if document.credential_policy_name is not None and api_version(request) != CSR_VERSION:
-            raise bad_request(f"The member credentialPolicyName needs the api-version {CSR_VERSION}")
+        check_policy_members(document, api_version(request), self._namespace)
         return self._respond(self._enrollments.put(document, request.headers.get("If-Match")))
 
     async def _get(self, request: web.Request) -> web.Response:

@@ -11,10 +11,9 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from msgspec import Struct
 
-from fleetcert.certificates import common_name_of, der
+from fleetcert.certificates import common_name_of, der, sha1_thumbprint
 from fleetcert.local.arm_protocol import ArmError, Provider, Scope, bad_request, read_document
 from fleetcert.local.chains import read_certificate
 from fleetcert.local.dps.authorities import CertificateAuthorities, UploadedAuthority
@@ -110,7 +109,7 @@ class CertificateManagement:
         properties: dict[str, Any] = {
             "subject": common_name_of(certificate.subject),
             "expiry": format_datetime(certificate.not_valid_after_utc, usegmt=True),
-            "thumbprint": certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 - the field asks for it
+            "thumbprint": sha1_thumbprint(certificate).upper(),
             "isVerified": authority.is_verified,
             "created": format_datetime(authority.created, usegmt=True),
             "updated": format_datetime(authority.updated, usegmt=True),

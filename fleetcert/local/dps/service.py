@@ -8,6 +8,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from fleetcert.local.assumptions import Assumptions
+from fleetcert.local.config import ADR_NAMESPACE
 from fleetcert.local.dps.admission import Gate
 from fleetcert.local.dps.assignment import Assigner
 from fleetcert.local.dps.authorities import CertificateAuthorities
@@ -28,8 +29,9 @@ from shared.clock import Clock
 class ProvisioningService:
     """DPS: holds the enrollments and serves both its APIs.
 
-    hubs: the linked hubs by host name. resource_id: the ARM id, for the resource log. assignment_time: how long a
-    device sees `assigning`. registrations_per_minute: the throttle, None for none (Azure: 1,000).
+    hubs: the linked hubs by host name. resource_id: the ARM id, for the resource log. adr_namespace: the linked one.
+    assignment_time: how long a device sees `assigning`. registrations_per_minute: the throttle, None for none (Azure:
+    1,000).
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class ProvisioningService:
         id_scope: str,
         resource_id: str,
         clock: Clock,
+        adr_namespace: str = ADR_NAMESPACE,
         assignment_time: timedelta = timedelta(milliseconds=200),
         registrations_per_minute: int | None = None,
     ) -> None:
@@ -53,6 +56,7 @@ class ProvisioningService:
         self.registrations = Registrations()
         self._clock = clock
         self._credentials = credentials
+        self._namespace = adr_namespace
         self._registering = Registering(
             Gate(id_scope, self.individuals, self.groups, self.authorities, clock, assumptions),
             Assigner(registry, hubs),
@@ -69,7 +73,7 @@ class ProvisioningService:
         The transport gives the client's certificates as `get_extra_info("peer_chain")`, unverified, leaf first.
         """
         application = web.Application(middlewares=[errors_as_json(self._clock)])
-        service = ServiceApi(self.groups, self.individuals, self.registrations, self._credentials)
+        service = ServiceApi(self.groups, self.individuals, self.registrations, self._credentials, self._namespace)
         application.add_routes(service.routes())
         application.add_routes(DeviceApi(self.id_scope, self._registering).routes())
         return application

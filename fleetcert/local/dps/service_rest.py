@@ -15,12 +15,13 @@ from fleetcert.local.dps.enrollment_routes import EnrollmentRoutes
 from fleetcert.local.dps.enrollments import Enrollments
 from fleetcert.local.dps.errors import bad_request, unauthorized
 from fleetcert.local.dps.paging import page
+from fleetcert.local.dps.policy_members import BY_AUTHORITY, BY_NAME
 from fleetcert.local.dps.registrations import Registration, Registrations
 from fleetcert.local.dps.web import api_version, read_document
 from fleetcert.local.ports import Credentials
 
 AUDIENCE: Final = "https://azure-devices-provisioning.net"
-VERSIONS: Final = ("2019-03-31", "2021-06-01", "2021-10-01", "2025-07-01-preview")
+VERSIONS: Final = ("2019-03-31", "2021-06-01", "2021-10-01", *BY_NAME, *BY_AUTHORITY)
 
 
 class ServiceApi:
@@ -32,15 +33,28 @@ class ServiceApi:
         individuals: Enrollments[IndividualEnrollmentDocument],
         registrations: Registrations,
         credentials: Credentials,
+        namespace: str,
     ) -> None:
         self._individuals = individuals
         self._registrations = registrations
         self._credentials = credentials
         self._groups_routes = EnrollmentRoutes(
-            "/enrollmentGroups", "enrollmentGroupId", "enrollmentGroup", EnrollmentGroupDocument, groups, _plain
+            "/enrollmentGroups",
+            "enrollmentGroupId",
+            "enrollmentGroup",
+            EnrollmentGroupDocument,
+            groups,
+            namespace,
+            _plain,
         )
         self._individual_routes = EnrollmentRoutes(
-            "/enrollments", "registrationId", "enrollment", IndividualEnrollmentDocument, individuals, self._with_state
+            "/enrollments",
+            "registrationId",
+            "enrollment",
+            IndividualEnrollmentDocument,
+            individuals,
+            namespace,
+            self._with_state,
         )
 
     def routes(self) -> Iterable[web.RouteDef]:

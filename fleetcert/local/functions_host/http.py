@@ -85,7 +85,8 @@ class HttpFront:
         )
         try:
             async with self._invoker.work():
-                outcome = await self._invoker.once(http.function, {http.binding["name"]: datum}, {})
+                inputs, caller = {http.binding["name"]: datum}, request.headers.get("traceparent")
+                outcome = await self._invoker.once(http.function, inputs, {}, caller=caller)
         except Stopping as error:
             raise web.HTTPServiceUnavailable from error
         return _response(outcome)

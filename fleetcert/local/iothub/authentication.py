@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
-from fleetcert.certificates import common_name_of, thumbprint
+from fleetcert.certificates import common_name_of, sha1_thumbprint, thumbprint
 from fleetcert.local.chains import chain_length
 from fleetcert.local.iothub.device import Device
 from fleetcert.local.ports import Connect, Refused, Registry
@@ -74,7 +73,7 @@ class DeviceAuthentication:
         self, thumbprints: Mapping[str, str | None], chain: Sequence[x509.Certificate]
     ) -> x509.Certificate:
         leaf = self._valid_leaf(chain)
-        presented = {thumbprint(leaf), leaf.fingerprint(hashes.SHA1()).hex()}  # noqa: S303  (Azure takes SHA-1 thumbprints)
+        presented = {thumbprint(leaf), sha1_thumbprint(leaf)}  # Azure takes SHA-1 thumbprints too
         if presented.isdisjoint(normal_thumbprint(t) for t in thumbprints.values() if t):
             raise _refused("the certificate's thumbprint is not the identity's")
         return leaf

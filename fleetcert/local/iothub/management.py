@@ -15,9 +15,8 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
-from fleetcert.certificates import common_name_of, der
+from fleetcert.certificates import common_name_of, der, sha1_thumbprint, thumbprint
 from fleetcert.local.adr.registry import DeviceRegistry
 from fleetcert.local.adr.resources import PROVIDER as REGISTRY_PROVIDER
 from fleetcert.local.arm_protocol import ArmError, Provider, Scope, not_found
@@ -77,7 +76,7 @@ class HubCertificates:
             "id": self._scope.resource_id(f"{PROVIDER}/{self._hub.host_name}/certificates/{name}"),
             "name": name,
             "type": f"{PROVIDER}/Certificates",
-            "etag": certificate.fingerprint(hashes.SHA256()).hex()[:16],
+            "etag": thumbprint(certificate)[:16],
             "properties": properties,
         }
 
@@ -86,7 +85,7 @@ def _properties(certificate: x509.Certificate, since: datetime) -> dict[str, Any
     return {
         "subject": common_name_of(certificate.subject),
         "expiry": format_datetime(certificate.not_valid_after_utc, usegmt=True),
-        "thumbprint": certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 - the field asks for it
+        "thumbprint": sha1_thumbprint(certificate).upper(),
         "isVerified": True,
         "created": format_datetime(since, usegmt=True),
         "updated": format_datetime(since, usegmt=True),

@@ -123,10 +123,18 @@ class App:
         invoker = Invoker(self._engine, OutputBindings({}, "base64"))
         return HttpFront(http, "api", invoker, gate, Keys()).application(_no_status, _run_nothing)
 
-    async def invoke(self, name: str, inputs: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Outcome:
+    async def invoke(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        retries: int = 0,
+        caller: str | None = None,
+    ) -> Outcome:
         function = self.functions[name]
         with self._engine.invocation(function) as invocation_id:
-            return await self._engine.invoke(function, invocation_id, inputs, metadata or {})
+            return await self._engine.invoke(function, invocation_id, inputs, metadata or {}, retries, caller)
 
     async def call(
         self,

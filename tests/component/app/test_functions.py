@@ -16,6 +16,9 @@ from fleetcert.local.functions_host.wire import metadata_datums, to_datum
 from shared import composition
 from shared.domain.envelope import Envelope
 from shared.domain.keys import device_key, shard_of
+from shared.domain.operations import OperationState
+from shared.domain.record import Actor
+from shared.domain.selecting import Selector
 from shared.errors import InfrastructureFault
 from shared.schemas.routes import ROUTES
 
@@ -39,6 +42,7 @@ TIMERS = {
     "watch_issuers": "ISSUERS",
     "watch_fleet_health": "HEALTH",
     "revive_operations": "HEALTH",
+    "watch_containments": "HEALTH",
     "take_snapshot": "SNAPSHOT",
     "follow_rotation": "ROTATION",
     "tell_strangers": "STRANGERS",
@@ -102,6 +106,18 @@ def test_queue_triggers_read_the_fleets_own_storage(loaded: Any, name: str):
     trigger = loaded.functions[name].trigger
     assert trigger["queueName"] == QUEUE_TRIGGERS[name]
     assert trigger["connection"] == "FleetStorage"
+
+
+async def test_a_message_steps_an_operation_until_it_is_done(fleet_app: Any, ports: Any):
+    ports.hub.add("dev-1")
+    services = await composition.app.services()
+    begun = await services.bulk.start("disable", Selector(ids=("dev-1",)), Actor(name="ann"), "recall")
+    for queue, name in ((ports.operations, "step_operation"), (ports.containment, "contain_device")) * 2:
+        outcome = await fleet_app.invoke(name, {"message": to_datum(json.dumps(queue.messages[-1]))}, {})
+        assert outcome.ok, outcome.error
+    done = await services.operations.show(begun.id)
+    assert (done.state, done.done) == (OperationState.DONE, 1)
+    assert ports.hub.identities["dev-1"].status == "disabled"
 
 
 @pytest.mark.parametrize("name", TIMERS)

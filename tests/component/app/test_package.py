@@ -25,7 +25,9 @@ import json, sys
 package = sys.argv[1]
 sys.path = [package, *(entry for entry in sys.path if "lib/python" in entry)]  # without the checkout
 import function_app
-for adapter in "alerts arm audit backlogs commands credential deadletters dps iothub principal queues table".split():
+for adapter in "alerts arm audit backlogs commands credential deadletters dps exports iothub".split():
+    __import__(f"shared.adapters.{adapter}")
+for adapter in "principal queues table".split():
     __import__(f"shared.adapters.{adapter}")
 files = {name: str(getattr(module, "__file__", "")) for name, module in sys.modules.items()}
 print(json.dumps({"functions": len(function_app.app.get_functions()), "files": files}))

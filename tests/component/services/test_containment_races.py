@@ -241,16 +241,30 @@ LIVES = [1, 2, 3, 4, 5, None]
 """Calls that a worker makes after it was overtaken, before it dies; None: it lives on, and puts right what it meets."""
 
 
-@pytest.mark.parametrize("survives", LIVES)
-async def test_a_disable_that_meets_an_enable_at_any_moment_wins(survives: int | None) -> None:
-    """What the enable has read before the disable can undo nothing of it."""
-    ward = await in_use()
+async def begin(ward: Ward) -> None:
+    """An enable, none of whose steps is taken."""
     await shut_out(ward)
-    calls = await calls_of(enable, ward)
+    await enable(ward)
+
+
+async def settle(ward: Ward) -> None:
+    """An enable that has undone everything, and is about to look again."""
+    await begin(ward)
+    await ward.work()
+    ward.clock.advance(LOOK)
+
+
+@pytest.mark.parametrize("survives", LIVES)
+@pytest.mark.parametrize("stage", [begin, settle])
+async def test_a_disable_that_meets_an_enable_at_any_moment_wins(
+    stage: Callable[[Ward], Awaitable[None]], survives: int | None
+) -> None:
+    """What the enable has read before the disable can undo nothing of it."""
+    calls = await calls_of(stage)
+    assert calls > 5
     for at in range(1, calls + 1):
         ward = await in_use()
-        await shut_out(ward)
-        await enable(ward)
+        await stage(ward)
 
         async def contained(ward: Ward = ward) -> None:
             await disable(ward)

@@ -14,6 +14,7 @@ from shared.domain import reasons
 from shared.domain.record import Before, BlockState, State
 from shared.domain.status_reason import LONGEST, is_ours, status_reason
 from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
+from shared.services.containment_watch import Contained, ContainmentWatch
 
 DOWN = InfrastructureFault("test", "down")
 MINUTE = timedelta(minutes=1)
@@ -92,6 +93,19 @@ async def test_a_block_without_the_onboarding_credential_is_unverified_and_told_
     told = [a for a in ward.alerts.sent if a.type == AlertType.DEVICE_CONTAINMENT_UNVERIFIED]
     assert [a.data["block"] for a in told] == ["blocked-unverified"] * 3
     assert len({a.id for a in told}) == 3
+
+
+async def test_who_is_on_the_way_out_and_whose_block_is_not_proven_is_counted(ward: Ward) -> None:
+    await ward.issue("dev-2", "dev-3")
+    await shut_out(ward)
+    await ward.containment.disable("dev-2", ANN, "stolen")
+    await ward.work()
+    watch = ContainmentWatch(ward.seen)
+    assert await watch.look() == Contained(devices=2, in_progress=2, unverified=1)
+    await ward.pass_time()
+    assert await watch.look() == Contained(devices=2, in_progress=0, unverified=1)
+    await ward.containment.enable("dev-2", BOB, "found")
+    assert await watch.look() == Contained(devices=1, in_progress=0, unverified=0)
 
 
 async def test_the_inventory_of_issued_certificates_goes_before_what_the_device_says_of_itself(ward: Ward) -> None:

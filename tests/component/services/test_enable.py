@@ -214,3 +214,18 @@ async def test_a_device_that_is_not_shut_out_cannot_be_enabled() -> None:
     await ward.issue("dev-1")
     with pytest.raises(NotPossible, match="dev-1 is not disabled"):
         await ward.containment.enable("dev-1", BOB, "found")
+
+
+async def test_a_second_look_that_comes_too_early_is_taken_when_it_is_time(ward: Ward) -> None:
+    """Deadlines are kept to the second: a sweep may come a little before the instant."""
+    ward.clock.advance(timedelta(milliseconds=700))
+    await ward.containment.enable("dev-1", BOB, "found")
+    await ward.work()
+    ward.clock.advance(LOOK - timedelta(milliseconds=300))
+    await ward.deadlines.sweep()
+    await ward.work()
+    assert (await ward.record()).reason == reasons.ENABLING
+    ward.clock.advance(timedelta(seconds=1))
+    await ward.deadlines.sweep()
+    await ward.work()
+    assert (await ward.record()).containment is None

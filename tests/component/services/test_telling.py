@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from support.fakes import NOON, FakeAlerts, FakeClock, FakeTable
 
-from shared import telemetry
 from shared.contracts import AlertType
 from shared.domain.alerts import Alert, device_alert
 from shared.domain.fleet_alerts import FleetAlertType
@@ -63,14 +62,6 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, Mapping[str, str] | None]]:
-    """What is measured: name, value, attributes."""
-    notes: list[tuple[str, float, Mapping[str, str] | None]] = []
-    monkeypatch.setattr(telemetry, "note", lambda m, value, attributes=None: notes.append((m.name, value, attributes)))
-    return notes
 
 
 def alerts_of(kind: str, count: int) -> list[Alert]:

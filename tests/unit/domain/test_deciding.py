@@ -12,10 +12,11 @@ from support.fakes import NOON
 from shared.contracts import AlertType
 from shared.domain import reasons
 from shared.domain.applying import apply, command_sent, confirmed, postponed, renewal_requested
-from shared.domain.containing import Plan, Step, contained, looked, next_step, requested
+from shared.domain.containing import Plan, Step, contained, next_step, requested
 from shared.domain.deciding import Action, Decision, decide
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Actor, Before, BlockState, Certificate, DeviceRecord, Evidence, State
+from shared.domain.verifying import looked
 
 DAY = timedelta(days=1)
 POLICY = RenewalPolicy()

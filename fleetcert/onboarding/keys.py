@@ -1,0 +1,69 @@
+"""The keys of CAs and devices: which kinds there are, and how they are made and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from fleetcert.certificates import PrivateKey, SignatureHash
+from shared.errors import NotPossible
+
+type KeyType = Literal["rsa", "ec", "p256", "p384"]
+"""`rsa`: 4096 bits for CAs, 2048 for devices. `ec`: P-384 for CAs, P-256 for devices. `p256`, `p384`: for both."""
+
+_AUTHORITY_RSA_BITS: Final = 4096
+_DEVICE_RSA_BITS: Final = 2048
+
+
+def authority_key(key_type: KeyType) -> PrivateKey:
+    """A new key for a CA."""
+    if key_type == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=_AUTHORITY_RSA_BITS)
+    return ec.generate_private_key(ec.SECP256R1() if key_type == "p256" else ec.SECP384R1())
+
+
+def device_key(key_type: KeyType) -> PrivateKey:
+    """A new key for a device."""
+    if key_type == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=_DEVICE_RSA_BITS)
+    return ec.generate_private_key(ec.SECP384R1() if key_type == "p384" else ec.SECP256R1())
+
+
+def signature_hash(key: PrivateKey) -> SignatureHash:
+    """The hash that a key signs with: as strong as its curve; SHA-256 for RSA."""
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > 256:
+        return hashes.SHA384()
+    return hashes.SHA256()
+
+
+def read_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
+    """A private key from PEM, encrypted or not; a passphrase that is not needed is not used.
+
+    Raises: NotPossible where there is no file, no EC or RSA key in it, or the passphrase is missing or wrong.
+    """
+    pem = _read(path)
+    try:
+        key = serialization.load_pem_private_key(pem, passphrase if is_encrypted(pem) else None)
+    except TypeError as problem:
+        raise NotPossible(f"{path} is encrypted: say where its passphrase is") from problem
+    except ValueError as problem:
+        wrong = "cannot be opened with this passphrase" if is_encrypted(pem) else "holds no private key"
+        raise NotPossible(f"{path} {wrong}") from problem
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise NotPossible(f"{path} holds a key that is neither EC nor RSA, which DPS does not take")
+    return key
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a key is encrypted, in PKCS#8 or in OpenSSL's older form."""
+    return b"ENCRYPTED" in pem
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise NotPossible(f"{path} cannot be read: {problem.strerror}") from problem
