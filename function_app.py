@@ -4,15 +4,20 @@ import azure.functions as func
 
 from functions import (
     audit,
+    bulk,
     command_feedback,
     connection_events,
     containment,
     containment_watch,
+    dashboard,
+    dashboard_file,
     deadlines,
     device,
+    device_actions,
     devices,
-    disable,
+    documents,
     dps_events,
+    exports,
     fleet_health,
     fleet_summary,
     health,
@@ -20,20 +25,21 @@ from functions import (
     hub_events,
     inventory,
     issuers,
+    me,
+    nothing,
+    operations,
     operations_queue,
     operations_sweep,
-    pause,
     reconcile,
-    renew,
     renewal_commands,
-    resume,
     rotation,
+    rulings,
     snapshot,
     strangers,
-    suppress,
 )
+from functions.traced import TracedApp
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+app = TracedApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 for module in (
     hub_events,
@@ -58,11 +64,16 @@ for module in (
     operations_sweep,
     devices,
     device,
-    renew,
-    disable,
-    pause,
-    resume,
-    suppress,
+    device_actions,
+    bulk,
+    operations,
+    exports,
+    rulings,
+    documents,
+    me,
     health,
+    dashboard,
+    dashboard_file,
+    nothing,
 ):
     app.register_functions(module.blueprint)

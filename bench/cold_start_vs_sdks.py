@@ -43,7 +43,7 @@ def measure(effort: Effort) -> Sequence[Result]:
         sdks = [name for name in loaded if name.partition(".")[0] not in _OURS and not name.startswith("_")]
         rounds = effort.of(15, 2)
         value, against = in_turn(
-            rounds, lambda: _milliseconds(cache, ["function_app"]), lambda: _milliseconds(cache, sdks)
+            rounds, lambda: import_milliseconds(cache, ["function_app"]), lambda: import_milliseconds(cache, sdks)
         )
     packages = {name.partition(".")[0] for name in sdks} - sys.stdlib_module_names
     return [
@@ -58,7 +58,8 @@ def measure(effort: Effort) -> Sequence[Result]:
     ]
 
 
-def _milliseconds(cache: str, names: Sequence[str]) -> float:
+def import_milliseconds(cache: str, names: Sequence[str]) -> float:
+    """How long a new interpreter takes to import these. cache: the folder of its bytecode."""
     return 1000 * float(_python(cache, _TIME, json.dumps(names)))
 
 

@@ -20,6 +20,7 @@ from shared.domain.envelope import Envelope
 from shared.services.ports import Value
 from shared.settings import Settings, read_settings
 from tests.support.audit_log import FakeAuditLog
+from tests.support.exports import FakeExports
 from tests.support.fakes import FakeAlerts, FakeDeadLetters, FakeHub, FakeProvisioning, FakeQueue, FakeSender
 from tests.support.paged_table import PagedTable
 
@@ -42,8 +43,15 @@ METERS: Final[Mapping[str, str]] = {
 """What is counted."""
 
 
-async def _look_after(services: Services) -> None:
-    """What three timers of one schedule do."""
+async def _prune(services: Services) -> None:
+    """As `functions/history.py` does."""
+    await services.pruning.prune()
+    await services.idempotency.prune()
+    await services.exports.prune()
+
+
+async def _look(services: Services) -> None:
+    """As `functions/fleet_health.py`, `operations_sweep.py` and `containment_watch.py` do."""
     await services.watching.health.look()
     await services.operations.revive()
     await services.containment_watch.look()
@@ -52,10 +60,10 @@ async def _look_after(services: Services) -> None:
 TIMERS: Final[Mapping[str, Callable[[Services], Awaitable[object]]]] = {
     "AUDIT_SCHEDULE": lambda services: services.auditing.append(),
     "FEEDBACK_SCHEDULE": lambda services: services.feedback.drain(),
-    "HEALTH_SCHEDULE": _look_after,
+    "HEALTH_SCHEDULE": _look,
     "INVENTORY_SCHEDULE": lambda services: services.inventories.step(),
     "ISSUERS_SCHEDULE": lambda services: services.watching.issuers.poll(),
-    "PRUNE_SCHEDULE": lambda services: services.pruning.prune(),
+    "PRUNE_SCHEDULE": _prune,
     "RECONCILE_SCHEDULE": lambda services: services.reconciling.step(),
     "ROTATION_SCHEDULE": lambda services: services.rotation.step(),
     "SNAPSHOT_SCHEDULE": lambda services: services.watching.snapshots.run(),
@@ -103,6 +111,7 @@ async def work_over(devices: int, due: int, now: datetime, make: MakesTable | No
         "renewal_commands": Counted(commands, counts, {"put": "queue"}),
         "containment": FakeQueue(),
         "operations": FakeQueue(),
+        "exports": Counted(FakeExports(), counts, {"older_than": read}),
         "dead_letters": FakeDeadLetters(),
         "audit": Counted(FakeAuditLog(), counts, audit),
         "sender": Counted(sender, counts, {"send": "c2d"}),

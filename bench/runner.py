@@ -20,6 +20,7 @@ BENCHES: Final = (
     "record_bytes",
     "event_to_record",
     "cold_start_vs_sdks",
+    "agent_import",
     "pacing_budget_used",
     "issue_vs_floor",
     "monthly_cost",

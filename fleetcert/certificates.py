@@ -172,6 +172,11 @@ def thumbprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def key_identifier(certificate: x509.Certificate) -> str:
+    """The subject key identifier that belongs to the certificate's key (RFC 5280, method 1), as lower-case hex."""
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest.hex()
+
+
 def sha1_thumbprint(certificate: x509.Certificate) -> str:
     """The SHA-1 thumbprint as lower-case hex: what Azure's resources and portal show. It secures nothing."""
     return certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - it names a certificate and proves nothing

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import azure.functions as func
 
 from shared.composition import app
 
 blueprint = func.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @blueprint.function_name("append_audit")
@@ -17,5 +14,4 @@ _log = logging.getLogger(__name__)
 async def append_audit(timer: func.TimerRequest) -> None:
     """Moves what waits into the chain; what is left waits for the next tick."""
     services = await app.services()
-    outcome = await services.auditing.append()
-    _log.info("audit, past due %s: %s", timer.past_due, outcome)
+    await services.auditing.append()

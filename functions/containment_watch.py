@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import azure.functions as func
 
 from shared.composition import app
 
 blueprint = func.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @blueprint.function_name("watch_containments")
@@ -17,5 +14,4 @@ _log = logging.getLogger(__name__)
 async def watch_containments(timer: func.TimerRequest) -> None:
     """One look at all of them."""
     services = await app.services()
-    found = await services.containment_watch.look()
-    _log.info("looked after containments: %s", found)
+    await services.containment_watch.look()

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.edge import Call, Reply, respond
+from functions.edge import Call, Reply, serves
 from shared.composition import app
-from shared.schemas.access import Role
-from shared.schemas.answers import page_answer, read_cursor
-from shared.schemas.requests import page_limit
+from shared.schemas.lists import page_answer, read_cursor
+from shared.schemas.queries import DeviceQuery
+from shared.schemas.routes import LIST_DEVICES
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 
 
-@blueprint.function_name("list_devices")
-@blueprint.route(route="devices", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
-async def list_devices(request: func.HttpRequest) -> func.HttpResponse:
-    """A page of devices; `limit` 1 to 500, `cursor` from the page before."""
-    return await respond(request, "GET", Role.READ, _page)
-
-
-async def _page(call: Call) -> Reply:
-    limit = page_limit(call.request.params.get("limit"))
-    cursor = read_cursor(call.request.params.get("cursor"))
+@serves(blueprint, LIST_DEVICES)
+async def list_devices(call: Call[DeviceQuery, NoBody]) -> Reply:
+    """A page of devices."""
     services = await app.services()
-    return Reply(page_answer(await services.devices.page(limit, cursor)))
+    page = await services.listing.page(call.query.limit, read_cursor(call.query.cursor), call.query.filter)
+    return Reply(page_answer(page))

@@ -1,15 +1,12 @@
-"""What waits for a person: dead letters, poison queues, a sweep that has stopped."""
+"""What waits for a person: dead letters, poison queues, a sweep that has stopped; and the fleet in gauges."""
 
 from __future__ import annotations
-
-import logging
 
 import azure.functions as func
 
 from shared.composition import app
 
 blueprint = func.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @blueprint.function_name("watch_fleet_health")
@@ -17,5 +14,5 @@ _log = logging.getLogger(__name__)
 async def watch_fleet_health(timer: func.TimerRequest) -> None:
     """One look at all of them."""
     services = await app.services()
-    found = await services.watching.health.look()
-    _log.info("looked after the fleet: %s", found)
+    await services.watching.gauges.report()
+    await services.watching.health.look()

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import azure.functions as func
-from msgspec import Struct
 
-from functions.edge import Reply, problem_response, response
+from functions.edge import Call, Reply, serves
 from shared.composition import app
+from shared.schemas.answers import HealthAnswer
+from shared.schemas.queries import NoQuery
+from shared.schemas.routes import HEALTH
+from shared.schemas.routing import NoBody
 
 blueprint = func.Blueprint()
 
 
-class Health(Struct, frozen=True):
-    """All is well."""
-
-    status: str = "ok"
-
-
-@blueprint.function_name("health")
-@blueprint.route(route="health", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
-async def health(request: func.HttpRequest) -> func.HttpResponse:
+@serves(blueprint, HEALTH)
+async def health(_: Call[NoQuery, NoBody]) -> Reply:
     """200, or 503 with the name of the setting that is missing or wrong."""
-    try:
-        await app.services()
-    except Exception as error:  # health answers, whatever is wrong
-        return problem_response(error)
-    return response(Reply(Health()))
+    await app.services()
+    return Reply(HealthAnswer())

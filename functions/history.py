@@ -1,4 +1,4 @@
-"""History: what is older than the setting says goes."""
+"""History: what is older than the setting says goes, and with it old idempotency keys and exports."""
 
 from __future__ import annotations
 
@@ -18,4 +18,6 @@ async def prune_history(timer: func.TimerRequest) -> None:
     """Some pages of a round through the table; the next tick goes on."""
     services = await app.services()
     outcome = await services.pruning.prune()
-    _log.info("history, past due %s: %s", timer.past_due, outcome)
+    keys, files = await services.idempotency.prune(), await services.exports.prune()
+    if outcome.removed or keys or files:
+        _log.info("%d history rows, %d idempotency keys, %d exports gone", outcome.removed, keys, files)

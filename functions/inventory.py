@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import azure.functions as func
 
 from shared.composition import app
 
 blueprint = func.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @blueprint.function_name("import_inventories")
@@ -17,5 +14,4 @@ _log = logging.getLogger(__name__)
 async def import_inventories(timer: func.TimerRequest) -> None:
     """Goes on with what waits; one list of the container where nothing does."""
     services = await app.services()
-    if worked := await services.inventories.step():
-        _log.info("imported, past due %s: %s", timer.past_due, worked)
+    await services.inventories.step()

@@ -18,4 +18,5 @@ async def watch_issuers(timer: func.TimerRequest) -> None:
     """One poll of the lists."""
     services = await app.services()
     poll = await services.watching.issuers.poll()
-    _log.info("polled the CA certificates: %s", poll)
+    if poll.new or poll.alerts:
+        _log.info("the CA certificates have changed: %s", poll)

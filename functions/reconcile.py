@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import azure.functions as func
 
 from shared.composition import app
 
 blueprint = func.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @blueprint.function_name("reconcile_fleet")
@@ -17,5 +14,4 @@ _log = logging.getLogger(__name__)
 async def reconcile_fleet(timer: func.TimerRequest) -> None:
     """One step of a pass where one is open, due or asked for; else one read of the table."""
     services = await app.services()
-    if (outcome := await services.reconciling.step()) is not None:
-        _log.info("reconciled, past due %s: %s", timer.past_due, outcome)
+    await services.reconciling.step()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import azure.functions as func
 
 from shared.composition import app
 
 blueprint = func.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @blueprint.function_name("take_snapshot")
@@ -17,6 +14,4 @@ _log = logging.getLogger(__name__)
 async def take_snapshot(timer: func.TimerRequest) -> None:
     """Goes on with a scan, or begins one where the latest snapshot is too old."""
     services = await app.services()
-    finished = await services.watching.snapshots.run()
-    if finished is not None:
-        _log.info("took a snapshot of %d devices", finished.total)
+    await services.watching.snapshots.run()

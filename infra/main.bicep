@@ -148,6 +148,7 @@ module fleetStorage './modules/fleet-storage.bicep' = {
     ]
     deadLetterContainerName: tuned.DEAD_LETTERS
     inventoryContainerName: tuned.INVENTORY
+    exportContainerName: tuned.EXPORTS
     alertQueueName: 'alerts'
     undeliveredContainerName: 'undelivered-alerts'
     appPrincipalId: identity.outputs.appPrincipalId

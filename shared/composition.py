@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from shared import telemetry, tracing
+from shared.observing import begin_telemetry
 from shared.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -30,14 +36,20 @@ if TYPE_CHECKING:
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
     from shared.services.event_lag import EventPositions
+    from shared.services.exporting import ExportFiles, Exports
     from shared.services.feedback import Feedback, FeedbackQueue
     from shared.services.fleet_circumstances import FleetCircumstances
+    from shared.services.fleet_gauges import FleetGauges
     from shared.services.fleet_health import Backlog, HealthWatch
+    from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories, InventoryBlobs
     from shared.services.issuers import CaCertificates, IssuerWatch
     from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
+    from shared.services.limiting import OperationLimit
+    from shared.services.listing import Listing
     from shared.services.operations import Operations
     from shared.services.outbox import Outbox
     from shared.services.ports import (
@@ -68,8 +80,7 @@ if TYPE_CHECKING:
 type Closer = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class Watching(Struct, frozen=True, kw_only=True):
     """The fleet as a whole: who may sign for it, how it stands, and what is not to be told of it."""
 
     issuers: IssuerWatch
@@ -77,10 +88,10 @@ class Watching:
     health: HealthWatch
     snapshots: Snapshots
     summaries: Summaries
+    gauges: FleetGauges
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(Struct, frozen=True, kw_only=True):
     """The use cases, ready to be called."""
 
     recording: Recording
@@ -89,6 +100,11 @@ class Services:
     containment: Containment
     containment_watch: ContainmentWatch
     devices: Devices
+    listing: Listing
+    idempotency: Idempotency
+    limit: OperationLimit
+    exports: Exports
+    histories: Histories
     circumstances: FleetCircumstances
     rotation: Rotation
     strangers: Strangers
@@ -105,8 +121,7 @@ class Services:
     inventories: Inventories
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapters:
+class Adapters(Struct, frozen=True, kw_only=True):
     """The ports, each with the real SDK behind it."""
 
     table: Table
@@ -114,6 +129,7 @@ class Adapters:
     renewal_commands: WorkQueue
     containment: WorkQueue
     operations: WorkQueue
+    exports: ExportFiles
     dead_letters: DeadLetters
     audit: AuditLog
     inventories: InventoryBlobs
@@ -138,6 +154,8 @@ class Composition:
         self._composing = asyncio.Lock()
         self._services: Services | None = None
         self._adapters: Adapters | None = None
+        self._is_observed = False
+        self._close_telemetry: Callable[[], None] | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -152,6 +170,21 @@ class Composition:
         return PlatformPrincipals(
             platform_authenticates=self.settings.platform_authenticates, tenant_id=self.settings.tenant_id
         )
+
+    @cached_property
+    def site(self) -> str:
+        """The function app's name, as the platform gives it."""
+        return self._environment.get("WEBSITE_SITE_NAME") or "fleetcert"
+
+    def expanded(self, text: str) -> str:
+        """A binding's member with the value of each setting that it names as `%NAME%`, as the host sees it."""
+        return re.sub(r"%(\w+)%", lambda named: self._environment.get(named[1], named[0]), text)
+
+    def observe(self) -> None:
+        """Begins to export telemetry at its first call, if it goes anywhere: trouble with it stops nobody's work."""
+        if not self._is_observed:
+            self._is_observed = True
+            self._close_telemetry = begin_telemetry(self._environment)
 
     async def services(self) -> Services:
         """The services. The first call checks the table's layout.
@@ -168,6 +201,8 @@ class Composition:
         adapters, self._adapters, self._services = self._adapters, None, None
         for close in adapters.closers if adapters else ():
             await close()
+        if self._close_telemetry is not None:
+            await asyncio.to_thread(self._close_telemetry)
 
     async def _compose(self) -> Services:
         if self._adapters is None:
@@ -185,13 +220,18 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.counting import CountedDeadLetters, CountedSender, CountedTable
     from shared.services.deadlines import Deadlines
     from shared.services.devices import Devices
+    from shared.services.exporting import Exports
     from shared.services.feedback import Feedback
     from shared.services.fleet_circumstances import FleetCircumstances, read_windows
+    from shared.services.histories import Histories
+    from shared.services.idempotency import Idempotency
     from shared.services.intake import Intake
     from shared.services.inventories import Inventories
     from shared.services.issuers import TrustedIssuers
     from shared.services.leaf_rows import LeafRows
     from shared.services.ledger import Ledger
+    from shared.services.limiting import OperationLimit
+    from shared.services.listing import Listing
     from shared.services.outbox import Outbox
     from shared.services.pacing import Budget
     from shared.services.presence import Presence
@@ -207,6 +247,7 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     from shared.services.telling import RecordedTags, Telling
 
     clock, policies = SystemClock(), _policies(settings)
+    adapters = _observed(settings, adapters)
     budget = Budget(settings.c2d_per_minute, settings.c2d_share)
     table = CountedTable(adapters.table)
     store = FleetStore(table, settings.shards)
@@ -223,10 +264,11 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
     dead_letters = CountedDeadLetters(adapters.dead_letters)
     seen = SeenRows(table, settings.shards)
     issuers = TrustedIssuers(table, clock, settings.trusted_issuers)
+    listing = Listing(table, store.partitions)
     leaves = LeafRows(table, settings.shards)
     containment = _containment(settings, adapters, store, outbox, seen, leaves)
     selection = Selection(table, store)
-    operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger)
+    operations = _operations(settings, adapters, table, store, selection, deadlines, containment, ledger, listing)
     recording = Recording(store, outbox, dead_letters, adapters.hub, policies, clock, strangers, issuers)
     return Services(
         recording=recording,
@@ -238,6 +280,11 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         containment=containment,
         containment_watch=ContainmentWatch(seen),
         devices=Devices(store, deadlines, clock),
+        listing=listing,
+        idempotency=Idempotency(table, clock, operations.new_id),
+        limit=OperationLimit(table),
+        exports=Exports(table, operations, adapters.exports, settings.export_retention, clock),
+        histories=Histories(table, settings.shards),
         auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
         pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
         circumstances=circumstances,
@@ -257,6 +304,37 @@ async def build_services(settings: Settings, adapters: Adapters) -> Services:
         operations=operations,
         bulk=Bulk(table, selection, operations),
         inventories=Inventories(adapters.inventories, table, store, leaves, policies, clock),
+    )
+
+
+def _observed(settings: Settings, adapters: Adapters) -> Adapters:
+    """The ports as they are, where nothing is exported; else each call of them is a span and a duration.
+
+    IoT Hub, DPS and Azure Resource Manager are not among them: their adapters trace the requests themselves.
+    """
+    if not tracing.is_on():
+        return adapters
+    from shared.calling import observed
+    from shared.services.traced_ports import TracedAlerts, TracedQueue, TracedSender, TracedTable
+
+    hubs = settings.iot_events, settings.dps_events, settings.connection_events
+    telemetry.begin_at_zero({"hub": hubs})
+    blobs = {"az.namespace": "Microsoft.Storage", "server.address": settings.storage_host("blob")}
+    queue_host, events = settings.storage_host("queue"), {"messaging.system": "eventhubs"}
+    return replace(
+        adapters,
+        table=TracedTable(adapters.table, settings.fleet_table, settings.storage_host("table")),
+        alerts=TracedAlerts(adapters.alerts, urlsplit(settings.eventgrid_topic_endpoint).netloc),
+        renewal_commands=TracedQueue(adapters.renewal_commands, settings.renewal_commands, queue_host),
+        containment=TracedQueue(adapters.containment, settings.containment, queue_host),
+        operations=TracedQueue(adapters.operations, settings.operations, queue_host),
+        sender=TracedSender(adapters.sender, settings.iothub_hostname),
+        dead_letters=observed(adapters.dead_letters, "dead-letters", blobs),
+        audit=observed(adapters.audit, "audit", blobs),
+        inventories=observed(adapters.inventories, "inventory", blobs),
+        exports=observed(adapters.exports, "exports", blobs),
+        backlogs=[observed(backlog, "backlog", blobs) for backlog in adapters.backlogs],
+        event_hubs=[observed(hub, "event-hub", events) for hub in adapters.event_hubs],
     )
 
 
@@ -289,12 +367,14 @@ def _operations(
     deadlines: Deadlines,
     containment: Containment,
     ledger: Ledger,
+    listing: Listing,
 ) -> Operations:
     """Long work. A kind of operation is known by its handler."""
     from shared.clock import SystemClock
     from shared.domain.operations import OperationKind
     from shared.services.bulk_actions import DisableMany, RenewMany
     from shared.services.bulk_work import BulkHandler
+    from shared.services.exporting import ExportWork
     from shared.services.ledger import Ledger
     from shared.services.operation_rows import OperationRows
     from shared.services.operations import OperationHandler, Operations
@@ -308,6 +388,7 @@ def _operations(
     handlers: dict[OperationKind, OperationHandler] = {
         OperationKind.BULK_RENEW: BulkHandler(renewing, selection, targets),
         OperationKind.BULK_DISABLE: BulkHandler(disabling_many, selection, targets),
+        OperationKind.EXPORT: ExportWork(listing, adapters.exports),
     }
     rows = OperationRows(table)
     return Operations(rows, adapters.operations, handlers, clock, settings.operation_step, settings.history_retention)
@@ -351,6 +432,7 @@ def _watching(
 ) -> Watching:
     from shared.clock import SystemClock
     from shared.domain.levels import Levels
+    from shared.services.fleet_gauges import FleetGauges
     from shared.services.fleet_health import HealthWatch
     from shared.services.issuers import IssuerWatch
     from shared.services.snapshots import Snapshots
@@ -370,6 +452,7 @@ def _watching(
             interval=settings.snapshot_interval,
         ),
         summaries=Summaries(store, table, clock),
+        gauges=FleetGauges(table),
     )
 
 
@@ -403,6 +486,7 @@ def build_adapters(settings: Settings) -> Adapters:
         renewal_commands=storage.renewal_commands,
         containment=storage.containment,
         operations=storage.operations,
+        exports=storage.exports,
         dead_letters=storage.dead_letters,
         audit=storage.audit,
         inventories=storage.inventories,
@@ -488,6 +572,7 @@ class _Storage:
         from shared.adapters.audit import AppendBlobs
         from shared.adapters.backlogs import BlobBacklog, PoisonBacklog
         from shared.adapters.deadletters import BlobDeadLetters
+        from shared.adapters.exports import BlobExports
         from shared.adapters.inventories import BlobInventories
         from shared.adapters.queues import StorageQueue
         from shared.adapters.table import AzureTable
@@ -497,6 +582,7 @@ class _Storage:
             self.table = AzureTable.from_connection_string(account, settings.fleet_table)
             self.dead_letters = BlobDeadLetters.from_connection_string(account, settings.dead_letters)
             self.audit = AppendBlobs.from_connection_string(account, settings.audit)
+            self.exports = BlobExports.from_connection_string(account, settings.exports)
             self.inventories = BlobInventories.from_connection_string(account, settings.inventory)
             self.backlogs: list[BlobBacklog | PoisonBacklog] = [
                 BlobBacklog.from_connection_string(account, settings.dead_letters),
@@ -510,6 +596,7 @@ class _Storage:
             self.table = AzureTable.from_endpoint(endpoints[0], settings.fleet_table, credential)
             self.dead_letters = BlobDeadLetters.from_endpoint(endpoints[1], settings.dead_letters, credential)
             self.audit = AppendBlobs.from_endpoint(settings.audit_endpoint or endpoints[1], settings.audit, credential)
+            self.exports = BlobExports.from_endpoint(endpoints[1], settings.exports, credential)
             self.inventories = BlobInventories.from_endpoint(endpoints[1], settings.inventory, credential)
             self.backlogs = [
                 BlobBacklog.from_endpoint(endpoints[1], settings.dead_letters, credential),
@@ -522,6 +609,7 @@ class _Storage:
             self.table.close,
             self.dead_letters.close,
             self.audit.close,
+            self.exports.close,
             self.inventories.close,
             self.renewal_commands.close,
             self.containment.close,

@@ -19,7 +19,7 @@ CERTIFICATE_PROPERTY: Final = "certificate"
 ONBOARDING_PROPERTY: Final = "onboarding"
 """The reported property that describes the onboarding credential."""
 RENEWAL_PROPERTY: Final = "renewal"
-"""The reported property in which a device answers a command that it refuses: `{commandId, outcome, reason}`."""
+"""The reported property in which a device says what became of a command: `{commandId, outcome, reason}`."""
 
 MAX_PEM_BYTES: Final = 4096
 """A twin's string value may not be longer (Azure docs: IoT Hub device twins)."""
@@ -103,7 +103,10 @@ def reported_patch(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewCertificate:
-    """The command by which the cloud asks a device to renew one certificate."""
+    """The command by which the cloud asks a device to renew one certificate.
+
+    via: the way to do it, `dps` or `iothub`, which travels only where it is given; else the device chooses.
+    """
 
     command_id: str
     device_id: str
@@ -111,6 +114,7 @@ class RenewCertificate:
     thumbprint: str | None
     valid_until: datetime
     renew_by: datetime
+    via: str | None = None
 
     def to_json(self) -> bytes:
         """The body of the cloud-to-device message."""
@@ -122,6 +126,7 @@ class RenewCertificate:
             "reason": self.reason,
             "certificate": {"thumbprint": self.thumbprint, "validUntil": format_instant(self.valid_until)},
             "renewBy": format_instant(self.renew_by),
+            **({"via": self.via} if self.via else {}),
         }
         return json.dumps(body, separators=(",", ":")).encode()
 
@@ -135,7 +140,7 @@ class RenewCertificate:
             document = json.loads(body)
             if document.get("schema") != RENEW_SCHEMA or document.get("command") != RENEW_COMMAND:
                 raise ValueError(f"not a {RENEW_SCHEMA} command: {document.get('schema')!r}")
-            certificate = document["certificate"]
+            certificate, via = document["certificate"], document.get("via")
             return cls(
                 command_id=str(document["commandId"]),
                 device_id=str(document["deviceId"]),
@@ -143,9 +148,19 @@ class RenewCertificate:
                 thumbprint=certificate.get("thumbprint"),
                 valid_until=parse_instant(certificate["validUntil"]),
                 renew_by=parse_instant(document["renewBy"]),
+                via=via if isinstance(via, str) else None,
             )
         except (KeyError, AttributeError, TypeError) as problem:
             raise ValueError(f"the command lacks or misshapes {problem}") from problem
+
+
+ALERT_SCHEMAS: Final = "urn:fleetcert:schema:alerts:1"
+"""The document that holds the schemas of all alerts. The number counts what would break a receiver."""
+
+
+def alert_schema(kind: str) -> str:
+    """The `dataschema` of alerts of a type: a stable name of their data's JSON schema."""
+    return f"urn:fleetcert:schema:{kind}:1"
 
 
 class AlertType:

@@ -10,6 +10,10 @@ FleetcertError
 |-- CommandRefused         IoT Hub will not take a command for this device
 |-- EnrollmentRefused      DPS will not take an enrollment as it is
 |-- Conflict               somebody else wrote first: read again
+|-- PreconditionFailed     the caller knows another version than the one that stands
+|-- KeyReused              an idempotency key came with another request
+|-- InFlight               the same request is being worked on
+|-- LimitReached           so much is under way that no more is begun now
 `-- InfrastructureFault    a service did not do its part: retry later
     `-- Throttled          the same, and it said when
 """
@@ -78,6 +82,33 @@ class RevocationUnavailable(NotPossible):
 
 class Conflict(FleetcertError):
     """A row changed between reading and writing."""
+
+
+class PreconditionFailed(FleetcertError):
+    """What the caller knows is not what stands: read it again."""
+
+
+class KeyReused(FleetcertError):
+    """An idempotency key stands for one request, and came with another."""
+
+    def __init__(self) -> None:
+        super().__init__("this idempotency key was used for another request: take a new one")
+
+
+class InFlight(FleetcertError):
+    """A request with this idempotency key is being worked on. retry_after: when its answer is known at the latest."""
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__("a request with this idempotency key is being worked on: ask again for its answer")
+        self.retry_after = retry_after
+
+
+class LimitReached(FleetcertError):
+    """So much is under way that no more is begun now."""
+
+    def __init__(self, what: str, limit: int, retry_after: timedelta) -> None:
+        super().__init__(f"{limit} {what} are under way, and no more at a time: wait, or cancel one")
+        self.retry_after = retry_after
 
 
 class CommandRefused(FleetcertError):

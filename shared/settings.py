@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -45,6 +46,8 @@ Flag = Annotated[bool, _as("True or False")]
 Switch = Annotated[Literal["on", "off"], _as("on or off")]
 AdrGeneration = Annotated[Literal["none", "2", "3"], _as("none, 2 or 3")]
 Scope = Annotated[Literal["off", "contained", "all"], _as("off, contained or all")]
+HttpEndpoint = Annotated[str, _as("an address, http://... or https://...", pattern="^https?://[^/]+")]
+LogFormat = Annotated[Literal["text", "json"], _as("text or json")]
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
@@ -55,7 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     policy_validity: the issuing policy's leaf validity, which bounds a claim without proof. containment_look_interval:
     parts the two looks that prove a connection gone. audit: the container of the audit's chain, and
     audit_endpoint the account that holds it where that is not the fleet's own; inventory: the container of what was
-    issued for onboarding. history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
+    issued for onboarding; exports: that of exported lists, which go after export_retention.
+    history_retention: how long history is kept. c2d_per_minute: the hub's throttle for
     sends. digest_above: more alerts of a kind at once become one digest. arm_endpoint: of Azure Resource Manager.
     dps_resource_id: whose CA certificates are watched beside the hub's. issuer_levels, onboarding_levels: days before
     an end at which people are told. trusted_issuers: PEM of issuing CAs beside the hub's own, `\\n` for line breaks.
@@ -104,6 +108,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     fleet_table: TableName = "fleet"
     dead_letters: Container = "dead-letters"
     audit: Container = "audit"
+    exports: Container = "exports"
+    export_retention: Duration = timedelta(days=7)
     inventory: Container = "inventory"
     history_retention: Duration = timedelta(days=400)
     shards: Shards = 16
@@ -145,10 +151,50 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         account = self.host_storage_account
         return self.host_blob_endpoint or (f"https://{account}.blob.core.windows.net" if account else None)
 
+    def storage_host(self, service: Literal["table", "queue", "blob"]) -> str:
+        """The host of the fleet's storage, whichever form names it."""
+        endpoints = {"table": self.table_endpoint, "queue": self.queue_endpoint, "blob": self.blob_endpoint}
+        members = dict(part.partition("=")[::2] for part in (self.storage or "").split(";"))
+        account = f"https://{members.get('AccountName', '')}.{service}.core.windows.net"
+        return urlsplit(endpoints[service] or members.get(f"{service.title()}Endpoint") or account).netloc
+
     @property
     def has_managed_identity(self) -> bool:
         """Whether the platform offers an identity endpoint."""
         return self.identity_endpoint is not None
+
+
+class TelemetrySettings(Struct, frozen=True, kw_only=True, rename=str.upper):
+    """Where telemetry goes: nowhere, where none of the destinations is given. They stop nobody's work when wrong.
+
+    connection, authentication: of Application Insights; the second says `Authorization=AAD` where it is reached by
+    identity. otlp_endpoint: of a collector (OTLP over HTTP), whose other settings are OpenTelemetry's own. console: to
+    standard output. disabled, name: OpenTelemetry's own. log_format: of the log's lines. The others are the platform's
+    and say who reports.
+    """
+
+    connection: str | None = field(name="APPLICATIONINSIGHTS_CONNECTION_STRING", default=None)
+    authentication: str = field(name="APPLICATIONINSIGHTS_AUTHENTICATION_STRING", default="")
+    otlp_endpoint: HttpEndpoint | None = field(name="OTEL_EXPORTER_OTLP_ENDPOINT", default=None)
+    console: Switch = field(name="TELEMETRY_CONSOLE", default="off")
+    disabled: Flag = field(name="OTEL_SDK_DISABLED", default=False)
+    log_format: LogFormat = "text"
+    client_id: str | None = field(name="AZURE_CLIENT_ID", default=None)
+    identity_endpoint: str | None = None
+    name: str | None = field(name="OTEL_SERVICE_NAME", default=None)
+    site: str = field(name="WEBSITE_SITE_NAME", default="fleetcert")
+    instance: str | None = field(name="WEBSITE_INSTANCE_ID", default=None)
+    region: str | None = field(name="REGION_NAME", default=None)
+
+    @property
+    def goes_somewhere(self) -> bool:
+        """Whether there is a destination."""
+        return not self.disabled and bool(self.connection or self.otlp_endpoint or self.console == "on")
+
+    @property
+    def by_identity(self) -> bool:
+        """Whether Application Insights wants a token."""
+        return "authorization=aad" in self.authentication.lower()
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -156,10 +202,22 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     Raises: SettingsError for the first that is wrong; the others are its notes.
     """
+    settings = _read(Settings, environment)
+    if problems := list(_contradictions(settings)):
+        raise _with_notes(problems)
+    return settings
+
+
+def read_telemetry_settings(environment: Mapping[str, str]) -> TelemetrySettings:
+    """Where telemetry goes. Raises: SettingsError, as `read_settings`."""
+    return _read(TelemetrySettings, environment)
+
+
+def _read[T: Struct](kind: type[T], environment: Mapping[str, str]) -> T:
     values: dict[str, Any] = {}
     problems: list[SettingsError] = []
-    hints = get_type_hints(Settings, include_extras=True)
-    for info in msgspec.structs.fields(Settings):
+    hints = get_type_hints(kind, include_extras=True)
+    for info in msgspec.structs.fields(kind):
         text = environment.get(info.encode_name, "").strip()
         if not text and not info.required:
             continue
@@ -167,11 +225,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             values[info.name] = _converted(info.encode_name, text, hints[info.name])
         except SettingsError as problem:
             problems.append(problem)
-    settings = Settings(**values) if not problems else None
-    problems += _contradictions(settings) if settings else ()
-    if settings is None or problems:
+    if problems:
         raise _with_notes(problems)
-    return settings
+    return kind(**values)
 
 
 def _converted(name: str, text: str, hint: Any) -> Any:

@@ -1,93 +1,103 @@
-"""`fleetcert fleet ...`: the HTTP API for people."""
+"""`fleetcert fleet ...`: the HTTP API for people and for scripts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from fleetcert.cli.api import FleetApi
+from fleetcert.cli import fleet_actions, fleet_work
+from fleetcert.cli.api import FleetApi, device_path
+from fleetcert.cli.output import Document, Form, Output, plain, show_document, show_json, show_rows, styled
+from fleetcert.cli.selecting import After, Before, Issuer, States, Tag, Text, filters
 
-app = typer.Typer(help="The fleet, through the HTTP API.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
+app.command()(fleet_actions.renew)
+app.command()(fleet_actions.disable)
+app.command()(fleet_actions.enable)
+app.command()(fleet_actions.revoke)
+app.command()(fleet_work.export)
+app.add_typer(fleet_work.operations, name="operations")
 
 DeviceId = Annotated[str, typer.Argument(help="The device's id.")]
-Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
-_STYLES = {"valid": "green", "due": "yellow", "commanded": "yellow", "overdue": "red", "expired": "red"}
+_LINE = ("deviceId", "state", "validUntil", "reason", "evidence", "enrollmentGroup", "tags", "thumbprint")
+_CHANGE = ("at", "kind", "actor.name", "reason", "details")
 
 
 @app.callback()
 def main() -> None:
-    """The fleet, through the HTTP API: that of the local Azure, or of FLEETCERT_URL with the token FLEETCERT_TOKEN."""
+    """The fleet, through the HTTP API: that of the local Azure, or of FLEETCERT_URL with the token FLEETCERT_TOKEN.
+
+    Exit codes: 0 done; 1 refused, failed, or not done for all; 2 a command line that cannot be meant.
+    """
 
 
 @app.command("list")
 def list_devices(
-    limit: Annotated[int, typer.Option(min=1, help="How many devices at most.")] = 100,
+    limit: Limit = 100,
+    state: States = None,
+    expires_before: Before = None,
+    expires_after: After = None,
+    issuer: Issuer = None,
+    tag: Tag = None,
+    text: Text = None,
+    output: Output = Form.TABLE,
 ) -> None:
-    """Devices by the expiry of their certificate, the earliest first."""
-    table = Table("device", "state", "valid until", "reason", "evidence", "thumbprint")
+    """Devices by the expiry of their certificate, the earliest first; filters that are given all have to fit."""
+    wanted = filters(state, expires_before, expires_after, issuer, tag, text)
     with FleetApi.from_environment(os.environ) as api:
-        for device in api.devices(limit):
-            table.add_row(*_columns(device))
-    Console().print(table)
+        show_rows(output, api.pages("devices", "devices", limit, wanted), _LINE)
 
 
 @app.command()
-def show(device_id: DeviceId) -> None:
+def show(device_id: DeviceId, output: Output = Form.TABLE) -> None:
     """Everything that is known of a device."""
     with FleetApi.from_environment(os.environ) as api:
-        _print_document(api.device(device_id))
+        show_document(output, api.get(device_path(device_id)))
 
 
 @app.command()
-def renew(device_id: DeviceId, reason: Reason) -> None:
-    """Ask a device to renew its certificate now."""
+def history(device_id: DeviceId, limit: Limit = 50, output: Output = Form.TABLE) -> None:
+    """What happened to a device, who did it and why, the newest first."""
     with FleetApi.from_environment(os.environ) as api:
-        _print_document(api.act(device_id, "renew", {"reason": reason}))
+        show_rows(output, api.pages(device_path(device_id, "history"), "changes", limit), _CHANGE)
 
 
 @app.command()
-def disable(
-    device_id: DeviceId,
-    reason: Reason,
-    onboarding_cert: Annotated[
-        typer.FileText | None, typer.Option(help="PEM: the onboarding certificate, where fleetcert does not know it.")
-    ] = None,
-) -> None:
-    """Shut a device out: at the hub, and at DPS."""
-    body = {"reason": reason} | ({"onboardingPem": onboarding_cert.read()} if onboarding_cert else {})
+def summary(output: Output = Form.TABLE) -> None:
+    """The fleet at a glance: the last snapshot, and what is due today."""
     with FleetApi.from_environment(os.environ) as api:
-        _print_document(api.act(device_id, "disable", body))
+        document = api.get("fleet/summary")
+    if output is Form.JSON:
+        show_json(document)
+    else:
+        _show_summary(document)
 
 
-def _columns(device: Mapping[str, Any]) -> tuple[str, ...]:
-    state = str(device["state"])
-    style = _STYLES.get(state)
-    return (
-        device["deviceId"],
-        f"[{style}]{state}[/]" if style else state,
-        device["validUntil"] or "-",
-        device["reason"],
-        device["evidence"] or "-",
-        (device["thumbprint"] or "-")[:16],
-    )
+def _show_summary(document: Document) -> None:
+    console, snapshot = Console(), document["snapshot"]
+    if snapshot is None:
+        console.print("No snapshot was taken yet.")
+    else:
+        console.print(f"{snapshot['total']} devices at {plain(snapshot['asOf'])}")
+        console.print(_counts("state", [(styled(state), n) for state, n in snapshot["states"].items()]))
+        console.print(_counts("reason", [(plain(r["reason"]), r["count"]) for r in snapshot["topReasons"]]))
+        console.print(_counts("expires within", [(plain(name), n) for name, n in snapshot["expiry"].items()]))
+        ahead = [(plain(r["day"]), r["count"]) for r in snapshot["renewals"] if r["count"]]
+        console.print(_counts("renewals ahead", ahead))
+    more = " or more" if document["moreDue"] else ""
+    console.print(f"due today: {len(document['due'])}{more}")
 
 
-def _print_document(document: Mapping[str, Any]) -> None:
-    table = Table(show_header=False, box=None)
-    for name, value in _flat(document):
-        table.add_row(name, value)
-    Console().print(table)
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in document.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            yield f"{prefix}{name}", str(value)
+def _counts(name: str, counts: list[tuple[str, int]]) -> Table:
+    """Counts with bars as long as they are large."""
+    table = Table(name, "devices", "")
+    most = max((count for _, count in counts), default=0)
+    for label, count in counts:
+        table.add_row(label, str(count), "█" * (count * 30 // most if most else 0))
+    return table

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import base64
+from enum import StrEnum
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from fleetcert.certificates import common_name
+from fleetcert.certificates import PrivateKey, common_name
 
-
-def new_key() -> ec.EllipticCurvePrivateKey:
-    """A P-384 key: the only kind that the preview documents (Azure docs: concept-certificate-issuance)."""
-    return ec.generate_private_key(ec.SECP384R1())
+_RSA_BITS: Final = 3072
 
 
-def signing_request(registration_id: str, key: ec.EllipticCurvePrivateKey) -> bytes:
+class KeyKind(StrEnum):
+    """The kinds of keys that a device may make. p384 is the only one that the preview documents
+    (Azure docs: concept-certificate-issuance); Microsoft's own samples use the others."""
+
+    P384 = "p384"
+    P256 = "p256"
+    RSA = "rsa"
+
+
+def new_key(kind: KeyKind = KeyKind.P384) -> PrivateKey:
+    """A key of that kind; RSA has 3072 bits, which NIST SP 800-57 puts on a level with P-256."""
+    match kind:
+        case KeyKind.P384:
+            return ec.generate_private_key(ec.SECP384R1())
+        case KeyKind.P256:
+            return ec.generate_private_key(ec.SECP256R1())
+        case KeyKind.RSA:
+            return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+
+
+def signing_request(registration_id: str, key: PrivateKey) -> bytes:
     """A PKCS#10 request as DER. Its common name is the registration id, exactly: DPS compares them."""
     request = x509.CertificateSigningRequestBuilder().subject_name(common_name(registration_id))
-    return request.sign(key, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
+    return request.sign(key, _digest(key)).public_bytes(serialization.Encoding.DER)
 
 
 def to_wire(request: bytes) -> str:
@@ -28,5 +47,12 @@ def to_wire(request: bytes) -> str:
 
 
 def chain_from_wire(certificates: list[str]) -> tuple[x509.Certificate, ...]:
-    """An `issuedCertificateChain`, leaf first. Raises: ValueError where an element is no certificate."""
+    """An issued chain, leaf first. Raises: ValueError where there is none, or an element is no certificate."""
+    if not certificates:
+        raise ValueError("the chain is empty")
     return tuple(x509.load_der_x509_certificate(base64.b64decode(text, validate=True)) for text in certificates)
+
+
+def _digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384:
+    is_p384 = isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP384R1)
+    return hashes.SHA384() if is_p384 else hashes.SHA256()

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
+from fleetcert.device.ports import Operational
+from fleetcert.device.states import Link, State
 from shared.contracts import format_instant
 
-
-class State(StrEnum):
-    """Where an agent stands.
-
-    registering: at DPS, without a certificate that the hub takes. proving: a new certificate waits for its first
-    connection. connecting: on the way to the hub with the current certificate. operational: connected.
-    renewing: connected, while a new certificate is asked for. blocked: refused by hub and DPS, waiting.
-    """
-
-    NEW = "new"
-    REGISTERING = "registering"
-    PROVING = "proving"
-    CONNECTING = "connecting"
-    OPERATIONAL = "operational"
-    RENEWING = "renewing"
-    BLOCKED = "blocked"
-    STOPPED = "stopped"
+log = logging.getLogger(__name__)
 
 
 class Happened(StrEnum):
     """What an event tells."""
 
     REGISTERED = "registered"
+    ISSUED = "issued"
     CONNECTED = "connected"
     REPORTED = "reported"
     REPORT_REFUSED = "report-refused"
@@ -41,9 +29,11 @@ class Happened(StrEnum):
     COMMAND_IGNORED = "command-ignored"
     RENEWED = "renewed"
     RENEWAL_FAILED = "renewal-failed"
+    TURNED_TO_DPS = "turned-to-dps"
     ROLLED_BACK = "rolled-back"
     DISCONNECTED = "disconnected"
     EXPIRED = "expired"
+    CLOCK_WRONG = "clock-wrong"
     REFUSED = "refused"
     BLOCKED = "blocked"
     FAULT = "fault"
@@ -58,6 +48,7 @@ class AgentEvent:
     device_id: str
     at: datetime
     state: State
+    link: Link
     thumbprint: str | None = None
     not_after: datetime | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
@@ -69,6 +60,7 @@ class AgentEvent:
             "event": self.event.value,
             "deviceId": self.device_id,
             "state": self.state.value,
+            "link": self.link.value,
             "thumbprint": self.thumbprint,
             "notAfter": format_instant(self.not_after) if self.not_after else None,
             **self.detail,
@@ -76,3 +68,44 @@ class AgentEvent:
 
 
 type Observer = Callable[[AgentEvent], None]
+
+
+class Tell(Protocol):
+    """Tells whoever watches the agent."""
+
+    def __call__(self, event: Happened, concerned: Operational | None = None, **detail: Any) -> None:
+        """`concerned`: the certificate that it is about."""
+
+
+class Narrator:
+    """A `Tell` for one device. standing: its state and link at this moment; now: the time to tell."""
+
+    def __init__(
+        self,
+        device_id: str,
+        observe: Observer,
+        standing: Callable[[], tuple[State, Link]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._device_id = device_id
+        self._observe = observe
+        self._standing = standing
+        self._now = now
+
+    def __call__(self, event: Happened, concerned: Operational | None = None, **detail: Any) -> None:
+        """`concerned`: the certificate that it is about."""
+        state, link = self._standing()
+        told = AgentEvent(
+            event=event,
+            device_id=self._device_id,
+            at=self._now(),
+            state=state,
+            link=link,
+            thumbprint=concerned.thumbprint if concerned else None,
+            not_after=concerned.not_after if concerned else None,
+            detail=detail,
+        )
+        try:
+            self._observe(told)
+        except Exception:  # whoever watches must not be able to end the device's connection
+            log.exception("the observer failed over %s", event)

@@ -1,6 +1,6 @@
 """IoT Hub over MQTT 3.1.1 with the operational certificate.
 
-Facts: Azure docs, iot-mqtt-connect-to-iot-hub. paho's own reconnecting is off: the agent alone decides when to return.
+Facts: Azure docs, iot-mqtt-connect-to-iot-hub; for `$iothub/credentials` the C# SDK's branch feature/iot-csr-preview.
 """
 
 from __future__ import annotations
@@ -8,170 +8,206 @@ from __future__ import annotations
 import itertools
 import json
 import ssl
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import paho.mqtt.client as mqtt
-
-from fleetcert.device.errors import ConnectionRefused, ReportRefused
-from fleetcert.device.keystore import Operational
+from fleetcert.device.csr import chain_from_wire, to_wire
+from fleetcert.device.errors import ConnectionRefused, IssuanceError, IssuanceRefused, ReportRefused
+from fleetcert.device.link import Dial, MqttLink, NotAuthorized
+from fleetcert.device.messages import Message
+from fleetcert.device.ports import Chain, IssuanceRequest, Operational
 from fleetcert.device.tls import client_context
 from shared.errors import InfrastructureFault, Throttled
 
 API_VERSION: Final = "2025-08-01-preview"
-KEEP_ALIVE_SECONDS: Final = 60
 TWIN_RESPONSES: Final = "$iothub/twin/res/"
+CREDENTIAL_RESPONSES: Final = "$iothub/credentials/res/"
 THROTTLED: Final = 429
-SUBSCRIPTION_REFUSED: Final = 0x80
-NOT_AUTHORIZED: Final = {4: "bad user name or password", 5: "not authorized"}
-"""MQTT 3.1.1, 3.2.2.3: the return codes that concern the device and not the server."""
+ACCEPTED: Final = 202
+_SERVICE: Final = "IoT Hub"
 
 
+@dataclass(frozen=True, slots=True)
 class MqttHub:
-    """The way to an IoT Hub. `ca_bundle` is what the hub's server certificate must chain to."""
+    """The way to an IoT Hub.
 
-    def __init__(self, ca_bundle: Path, port: int = 8883, timeout: timedelta = timedelta(seconds=15)) -> None:
-        self._ca_bundle = ca_bundle
-        self._port = port
-        self._timeout = timeout
+    ca_bundle: what the hub's server certificate must chain to; None: the system's CAs. timeout: for each answer.
+    issuance_timeout: from a request for a certificate to the certificate; Azure keeps a request for half a day, but a
+    device can go to DPS meanwhile.
+    """
+
+    ca_bundle: Path | None = None
+    port: int = 8883
+    timeout: timedelta = timedelta(seconds=15)
+    issuance_timeout: timedelta = timedelta(minutes=2)
 
     def connect(
-        self, operational: Operational, on_command: Callable[[bytes], None], on_lost: Callable[[], None]
+        self, operational: Operational, on_message: Callable[[Message], None], on_lost: Callable[[], None]
     ) -> MqttSession:
-        """Connects, and subscribes to commands and to the twin's answers.
+        """Connects, and subscribes to cloud-to-device messages and to the twin's answers.
 
         Raises: ConnectionRefused, InfrastructureFault.
         """
-        tls = client_context(self._ca_bundle, operational.file)
-        session = MqttSession(operational, tls, on_command, on_lost, self._timeout)
+        session = MqttSession(operational, self, on_message, on_lost)
         try:
-            session.open(self._port)
-        except BaseException:  # whatever it was, paho's thread and socket must not outlive it
+            session.open()
+        except BaseException:  # whatever it was, the connection's thread and socket must not outlive it
             session.close()
             raise
         return session
 
 
 class MqttSession:
-    """One connection to the hub. paho's thread calls the callbacks."""
+    """One connection to the hub."""
 
     def __init__(
         self,
         operational: Operational,
-        tls: ssl.SSLContext,
-        on_command: Callable[[bytes], None],
+        way: MqttHub,
+        on_message: Callable[[Message], None],
         on_lost: Callable[[], None],
-        timeout: timedelta,
     ) -> None:
         self._hub, self._device_id = operational.hub, operational.device_id
-        self._on_command, self._on_lost = on_command, on_lost
-        self._timeout = timeout.total_seconds()
+        self._way = way
+        self._on_message = on_message
         self._request_ids = itertools.count(1)
-        self._waiting: dict[str, Future[int]] = {}
-        self._gate = threading.Lock()
-        self._over = False
-        self._opened = False
-        self._client = self._new_client(tls)
+        self._hears_credentials = False
+        dial = Dial(
+            service=_SERVICE,
+            client_id=self._device_id,
+            user_name=f"{self._hub}/{self._device_id}/?api-version={API_VERSION}",
+            tls=_tls(way.ca_bundle, operational),
+            clean_session=False,
+            timeout=way.timeout,
+        )
+        self._link = MqttLink(dial, self._receive, on_lost)
 
-    def open(self, port: int) -> None:
+    def open(self) -> None:
         """Raises: ConnectionRefused, InfrastructureFault."""
-        connack = self._expect("connack")
         try:
-            self._client.connect(self._hub, port, KEEP_ALIVE_SECONDS)
-        except OSError as problem:  # ssl.SSLError is one: a server whose certificate is not trusted
-            raise InfrastructureFault("IoT Hub", str(problem)) from problem
-        self._client.loop_start()
-        code = self._result(connack, "CONNECT")
-        if code in NOT_AUTHORIZED:
-            raise ConnectionRefused(code, NOT_AUTHORIZED[code])
-        if code != mqtt.CONNACK_ACCEPTED:
-            raise InfrastructureFault("IoT Hub", f"CONNECT answered with {code}")
-        self._subscribe(f"{TWIN_RESPONSES}#", 0)
-        self._subscribe(f"devices/{self._device_id}/messages/devicebound/#", 1)
-        self._opened = True
+            self._link.open(self._hub, self._way.port)
+        except NotAuthorized as refusal:
+            raise ConnectionRefused(refusal.code, str(refusal)) from refusal
+        self._link.subscribe(f"{TWIN_RESPONSES}#", 0)
+        self._link.subscribe(f"devices/{self._device_id}/messages/devicebound/#", 1)
+
+    def reported(self) -> Mapping[str, Any]:
+        """The reported properties as the twin holds them; none where it does not say.
+
+        Raises: Throttled, InfrastructureFault.
+        """
+        status, body = self._ask_twin("$iothub/twin/GET/", b"")
+        if status != 200:  # what cannot be read is reported once more
+            return {}
+        reported: Mapping[str, Any] = _object(body).get("reported", {})
+        return reported
 
     def report(self, patch: Mapping[str, Any]) -> None:
         """Patches the reported properties and waits for the hub's answer.
 
         Raises: ReportRefused, Throttled, InfrastructureFault.
         """
-        request_id = str(next(self._request_ids))
-        answer = self._expect(request_id)
-        self._client.publish(f"$iothub/twin/PATCH/properties/reported/?$rid={request_id}", json.dumps(patch))
-        status = self._result(answer, "a twin patch")
-        if status == THROTTLED:
-            raise Throttled("IoT Hub", timedelta(seconds=5))
-        if status >= 500:
-            raise InfrastructureFault("IoT Hub", f"the twin answered {status}")
+        status, _ = self._ask_twin("$iothub/twin/PATCH/properties/reported/", json.dumps(patch).encode())
         if status >= 400:
             raise ReportRefused(status)
 
+    def request_certificate(self, request: IssuanceRequest) -> Chain:
+        """Has the hub sign, and waits for it: 202 says that it will, 200 brings the chain.
+
+        Raises: IssuanceRefused, InfrastructureFault.
+        """
+        if not self._hears_credentials:
+            self._link.subscribe(f"{CREDENTIAL_RESPONSES}#", 1)
+            self._hears_credentials = True
+        first = self._link.expect(f"202 {request.request_id}")
+        last = self._link.expect(request.request_id)
+        topic = f"$iothub/credentials/POST/issueCertificate/?$rid={request.request_id}"
+        self._link.tell(topic, json.dumps(_issuance_document(self._device_id, request)).encode())
+        self._link.result(first, "a request for a certificate")
+        status, body = self._link.result(last, "a request for a certificate", self._way.issuance_timeout)
+        if status != 200:
+            raise IssuanceRefused(_issuance_error(status, body))
+        try:
+            return chain_from_wire(_object(body)["certificates"])
+        except (KeyError, TypeError, ValueError) as problem:
+            raise InfrastructureFault(_SERVICE, f"the issued certificate cannot be read: {problem}") from problem
+
+    def send(self, message: Message) -> None:
+        """Sends a message to the cloud and waits until the hub has it. Raises: InfrastructureFault."""
+        self._link.deliver(message.to_topic(self._device_id), message.body)
+
+    def abort(self) -> None:
+        """Ends the connection at once, from any thread: whoever waits gets an InfrastructureFault."""
+        self._link.abort()
+
     def close(self) -> None:
         """Ends the connection in order; nobody is told."""
-        with self._gate:
-            self._over = True
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._link.close()
 
-    def _new_client(self, tls: ssl.SSLContext) -> mqtt.Client:
-        client = mqtt.Client(self._device_id, clean_session=False, protocol=mqtt.MQTTv311, reconnect_on_failure=False)
-        client.tls_set_context(tls)
-        client.username_pw_set(f"{self._hub}/{self._device_id}/?api-version={API_VERSION}")
-        client.on_connect = lambda _client, _data, _flags, code: self._answer("connack", code)
-        client.on_subscribe = lambda _client, _data, mid, granted: self._answer(f"suback {mid}", granted[0])
-        client.on_message = lambda _client, _data, message: self._on_message(message)
-        client.on_disconnect = lambda _client, _data, _code: self._on_disconnect()
-        return client
+    def _ask_twin(self, topic: str, body: bytes) -> tuple[int, bytes]:
+        request_id = str(next(self._request_ids))
+        answer = self._link.expect(request_id)
+        self._link.tell(f"{topic}?$rid={request_id}", body)
+        status, document = self._link.result(answer, "a twin request")
+        if status == THROTTLED:
+            raise Throttled(_SERVICE, timedelta(seconds=5))
+        if status >= 500:
+            raise InfrastructureFault(_SERVICE, f"the twin answered {status}")
+        return status, document
 
-    def _subscribe(self, topic_filter: str, qos: int) -> None:
-        with self._gate:  # the answer must not come before we know the id under which to expect it
-            _, mid = self._client.subscribe(topic_filter, qos)
-            if self._over or mid is None:
-                raise _gone()
-            granted = self._waiting[f"suback {mid}"] = Future()
-        if self._result(granted, "SUBSCRIBE") == SUBSCRIPTION_REFUSED:
-            raise InfrastructureFault("IoT Hub", f"SUBSCRIBE to {topic_filter} was refused")
+    def _receive(self, topic: str, body: bytes) -> None:
+        for prefix in (TWIN_RESPONSES, CREDENTIAL_RESPONSES):
+            if topic.startswith(prefix):
+                self._answered(topic.removeprefix(prefix), body)
+                return
+        self._on_message(Message.from_topic(topic, body))
 
-    def _expect(self, key: str) -> Future[int]:
-        with self._gate:
-            if self._over:
-                raise _gone()
-            answer = self._waiting[key] = Future()
-        return answer
-
-    def _answer(self, key: str, value: int) -> None:
-        with self._gate:
-            waiting = self._waiting.pop(key, None)
-        if waiting and not waiting.done():
-            waiting.set_result(value)
-
-    def _result(self, answer: Future[int], request: str) -> int:
-        try:
-            return answer.result(self._timeout)
-        except TimeoutError as problem:
-            raise InfrastructureFault("IoT Hub", f"no answer to {request}") from problem
-
-    def _on_message(self, message: mqtt.MQTTMessage) -> None:
-        if message.topic.startswith(TWIN_RESPONSES):  # $iothub/twin/res/{status}/?$rid={request id}&$version=..
-            status, _, query = message.topic.removeprefix(TWIN_RESPONSES).partition("/?$rid=")
-            if status.isdecimal():  # an exception here would end paho's thread, and with it the session, unnoticed
-                self._answer(query.partition("&")[0], int(status))
-        else:
-            self._on_command(bytes(message.payload))
-
-    def _on_disconnect(self) -> None:
-        with self._gate:
-            was_over, self._over = self._over, True
-            waiting, self._waiting = self._waiting, {}
-        for answer in waiting.values():
-            answer.set_exception(_gone())
-        if self._opened and not was_over:
-            self._on_lost()
+    def _answered(self, topic: str, body: bytes) -> None:
+        """`{status}/?$rid={request id}&..`; what is of another form answers nobody."""
+        status, _, query = topic.partition("/?$rid=")
+        request_id = query.partition("&")[0]
+        if not status.isdecimal():
+            return
+        self._link.answer(f"{ACCEPTED} {request_id}", None)  # a refusal comes without it
+        if int(status) != ACCEPTED:
+            self._link.answer(request_id, (int(status), body))
 
 
-def _gone() -> InfrastructureFault:
-    return InfrastructureFault("IoT Hub", "the connection is gone")
+def _tls(ca_bundle: Path | None, operational: Operational) -> ssl.SSLContext:
+    try:
+        return client_context(ca_bundle, operational.present)
+    except OSError as problem:  # ssl.SSLError is one
+        raise InfrastructureFault("TLS", str(problem)) from problem
+
+
+def _issuance_document(device_id: str, request: IssuanceRequest) -> dict[str, str]:
+    """Unknown members are refused (400004), so `replace` is there only where it says something."""
+    document = {"id": device_id, "csr": to_wire(request.csr)}
+    return document | ({"replace": request.replace} if request.replace else {})
+
+
+def _issuance_error(status: int, body: bytes) -> IssuanceError:
+    try:
+        document = _object(body)
+        retry_after, info = document.get("retryAfter"), document.get("info")
+        return IssuanceError(
+            code=int(document.get("errorCode") or status * 1000),
+            message=str(document.get("message", "")),
+            retry_after=timedelta(seconds=float(retry_after)) if retry_after else None,
+            info={str(k): str(v) for k, v in info.items()} if isinstance(info, dict) else {},
+        )
+    except (InfrastructureFault, TypeError, ValueError):
+        return IssuanceError(status * 1000, "an answer that cannot be read")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError as problem:
+        raise InfrastructureFault(_SERVICE, "the answer is no JSON") from problem
+    if not isinstance(document, dict):
+        raise InfrastructureFault(_SERVICE, "the answer is no JSON object")
+    return document

@@ -1,9 +1,12 @@
-"""What reaches an agent from other threads: commands, lost connections, and the call to look up."""
+"""What reaches an agent from other threads: messages, lost connections, and the call to look up."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from datetime import timedelta
+
+from fleetcert.device.messages import Message
 
 
 class Inbox:
@@ -12,21 +15,22 @@ class Inbox:
     def __init__(self) -> None:
         self._gate = threading.Lock()
         self._bell = threading.Event()
-        self._commands: list[bytes] = []
+        self._messages: deque[Message] = deque()
         self._session = 0
         self._lost = 0
 
-    def put(self, command: bytes) -> None:
+    def put(self, message: Message) -> None:
         """A cloud-to-device message has come."""
-        with self._gate:
-            self._commands.append(command)
+        self._messages.append(message)
         self._bell.set()
 
-    def take_commands(self) -> list[bytes]:
-        """All messages that came since the last call, in order."""
-        with self._gate:
-            commands, self._commands = self._commands, []
-        return commands
+    def first(self) -> Message | None:
+        """The oldest message, which stays until it is done with."""
+        return self._messages[0] if self._messages else None
+
+    def drop_first(self) -> None:
+        """The oldest message is done with."""
+        self._messages.popleft()
 
     def new_session(self) -> int:
         """The number under which the next connection may be reported as lost: the end of an older one means nothing."""

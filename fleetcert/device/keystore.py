@@ -1,165 +1,116 @@
-"""What a device keeps on its disk: the operational credential in use, and the one that it has not proven yet.
+"""Private keys in files, for their owner alone, encrypted by option.
 
-Credential files are named after their thumbprint, hold key and chain together and never change. `state.json` alone says
-which of them is what, and is replaced in one rename: every change is whole or has not happened, whenever power fails.
+Each key has two files of one name: `{name}.key`, written once and before anybody is asked to certify it, and
+`{name}.pem`, its certificates. The name is a digest of the public key, so that neither can be mistaken for another's.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from dataclasses import asdict, dataclass, replace
+import ssl
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from fleetcert.device.credential import Credential
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
+
+from fleetcert.certificates import PrivateKey, PublicKey, pem_chain, pem_private_key
+from fleetcert.device.credential import Credential, read_private_key
+from fleetcert.device.csr import KeyKind, new_key, signing_request
 from fleetcert.device.durable import remove_durably, write_durably
-
-REMEMBERED_COMMANDS: Final = 64
-"""IoT Hub holds at most 50 messages for a device, so that no older command can come again."""
-
-log = logging.getLogger(__name__)
+from fleetcert.device.errors import DiskFault, KeyStoreLocked
+from fleetcert.device.ports import Chain
 
 
-@dataclass(frozen=True, slots=True)
-class Operational:
-    """An operational credential, where it is used, and the PEM file that holds its key and chain."""
-
-    hub: str
-    device_id: str
-    credential: Credential
-    file: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    thumbprint: str
-    hub: str
-    device_id: str
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """What the disk does not do is a fault that may pass. Raises: DiskFault."""
+    try:
+        yield
+    except ssl.SSLError:
+        raise
+    except OSError as problem:
+        raise DiskFault(problem) from problem
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    current: _Entry | None = None
-    candidate: _Entry | None = None
-    reported: str | None = None
-    wanted: str | None = None
-    commands: tuple[str, ...] = ()
+class FileKeyStore:
+    """A `KeyStore` in a directory of its own, which is made where it is missing.
 
-    @classmethod
-    def from_json(cls, data: bytes) -> _State:
-        document = json.loads(data)
-        entries = {name: _Entry(**entry) if (entry := document[name]) else None for name in ("current", "candidate")}
-        return cls(
-            current=entries["current"],
-            candidate=entries["candidate"],
-            reported=document["reported"],
-            wanted=document["wanted"],
-            commands=tuple(document["commands"]),
-        )
+    passphrase: encrypts new keys (PKCS#8, PBES2). Keys that were written without it stay as they are until they are
+    replaced. Raises: DiskFault; every method raises KeyStoreLocked for a key of another passphrase.
+    """
 
-
-class Keystore:
-    """One device's store. `directory` is its own; it is made where it is missing, for its owner alone."""
-
-    def __init__(self, directory: Path) -> None:
+    @disk_faults()
+    def __init__(self, directory: Path, passphrase: bytes | None = None) -> None:
         self._directory = directory
+        self._passphrase = passphrase
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._state = self._read_state()
-        self._current = self._load(self._state.current)
-        self._candidate = self._load(self._state.candidate)
-        self._remove_unnamed()
 
-    @property
-    def current(self) -> Operational | None:
-        """The credential in use."""
-        return self._current
+    @disk_faults()
+    def create(self, kind: KeyKind) -> str:
+        """Makes a key and returns its name."""
+        key = new_key(kind)
+        name = name_of_key(key.public_key())
+        write_durably(self._key_file(name), pem_private_key(key, self._passphrase))
+        return name
 
-    @property
-    def candidate(self) -> Operational | None:
-        """The credential that was issued and has not opened the hub yet."""
-        return self._candidate
+    @disk_faults()
+    def request(self, name: str, common_name: str) -> bytes:
+        """A PKCS#10 request as DER, signed by the key. Raises: KeyError where there is no such key."""
+        return signing_request(common_name, self._key(name))
 
-    @property
-    def is_reported(self) -> bool:
-        """Whether the twin has been told of the current certificate."""
-        return self._state.current is not None and self._state.reported == self._state.current.thumbprint
+    @disk_faults()
+    def certify(self, name: str, chain: Chain) -> None:
+        """Keeps the certificates of a key. Raises: ValueError where they are another key's, KeyError."""
+        write_durably(self._chain_file(name), pem_chain(Credential(self._key(name), chain).chain))
 
-    @property
-    def wanted(self) -> str | None:
-        """The id of the command whose renewal is still to be done."""
-        return self._state.wanted
-
-    def knows_command(self, command_id: str) -> bool:
-        """Whether the command was obeyed or answered before."""
-        return command_id in self._state.commands
-
-    def keep_candidate(self, hub: str, device_id: str, credential: Credential) -> None:
-        """Stores a credential beside the current one."""
-        entry = _Entry(credential.thumbprint, hub, device_id)
-        write_durably(self._file(entry), credential.to_pem())
-        self._write(replace(self._state, candidate=entry))
-        self._candidate = Operational(hub, device_id, credential, self._file(entry))
-        self._remove_unnamed()
-
-    def commit(self) -> None:
-        """The candidate becomes the current credential; the renewal that was wanted is done."""
-        self._write(replace(self._state, current=self._state.candidate, candidate=None, wanted=None))
-        self._current, self._candidate = self._candidate, None
-        self._remove_unnamed()
-
-    def discard_candidate(self) -> None:
-        """Forgets the candidate, and the renewal that wanted it."""
-        self._write(replace(self._state, candidate=None, wanted=None))
-        self._candidate = None
-        self._remove_unnamed()
-
-    def mark_reported(self) -> None:
-        """The twin knows the current certificate."""
-        if self._state.current:
-            self._write(replace(self._state, reported=self._state.current.thumbprint))
-
-    def remember_command(self, command_id: str, *, renew: bool) -> None:
-        """Never obeys this command again. `renew`: it is to be obeyed now, even after a power loss."""
-        commands = (*self._state.commands, command_id)[-REMEMBERED_COMMANDS:]
-        wanted = command_id if renew else self._state.wanted
-        self._write(replace(self._state, commands=commands, wanted=wanted))
-
-    def give_up_renewal(self) -> None:
-        """The renewal that was wanted is not going to be."""
-        self._write(replace(self._state, wanted=None))
-
-    def _file(self, entry: _Entry) -> Path:
-        return self._directory / f"{entry.thumbprint}.pem"
-
-    def _read_state(self) -> _State:
-        path = self._directory / "state.json"
-        if not path.exists():
-            return _State()
+    @disk_faults()
+    def chain(self, name: str) -> Chain:
+        """The certificates of a key. Raises: KeyError where key or certificates are missing or damaged."""
+        key = self._key(name)
         try:
-            return _State.from_json(path.read_bytes())
-        except (ValueError, KeyError, TypeError) as problem:
-            # A device must not die of its disk: without state it comes back through DPS, as a new one does.
-            log.warning("%s cannot be read and counts as empty: %s", path, problem)
-            return _State()
+            pem = self._chain_file(name).read_bytes()
+            return Credential(key, tuple(x509.load_pem_x509_certificates(pem))).chain
+        except (FileNotFoundError, ValueError) as problem:
+            raise KeyError(name) from problem
 
-    def _load(self, entry: _Entry | None) -> Operational | None:
-        if entry is None:
-            return None
-        path = self._file(entry)
+    @disk_faults()
+    def present(self, name: str, context: ssl.SSLContext) -> None:
+        """Has the context prove possession of the key, with its certificates. Raises: ssl.SSLError."""
+        # Without a password OpenSSL would ask the terminal for it, and a service would wait for ever.
+        context.load_cert_chain(str(self._chain_file(name)), str(self._key_file(name)), self._passphrase or b"")
+
+    @disk_faults()
+    def keep_only(self, names: Collection[str]) -> None:
+        """Destroys all other keys, and what a power loss left half written."""
+        kept = {file for name in names for file in (self._key_file(name), self._chain_file(name))}
+        files = {file for pattern in ("*.key", "*.pem", ".*.new") for file in self._directory.glob(pattern)}
+        for file in sorted(files - kept):
+            remove_durably(file)
+
+    def _key(self, name: str) -> PrivateKey:
+        file = self._key_file(name)
         try:
-            pem = path.read_bytes()
-            return Operational(entry.hub, entry.device_id, Credential.from_pem(pem, pem), path)
-        except (OSError, ValueError) as problem:
-            log.warning("%s cannot be used: %s", path, problem)
-            return None
+            pem = file.read_bytes()
+        except FileNotFoundError as problem:
+            raise KeyError(name) from problem
+        try:
+            return read_private_key(pem, self._passphrase)
+        except ValueError as problem:
+            # A wrong passphrase is a person's mistake, and no reason to throw the key away: a damaged file is.
+            if b"BEGIN ENCRYPTED PRIVATE KEY" in pem:
+                raise KeyStoreLocked(file) from problem
+            raise KeyError(name) from problem
 
-    def _write(self, state: _State) -> None:
-        write_durably(self._directory / "state.json", json.dumps(asdict(state)).encode())
-        self._state = state
+    def _key_file(self, name: str) -> Path:
+        return self._directory / f"{name}.key"
 
-    def _remove_unnamed(self) -> None:
-        named = {self._file(entry) for entry in (self._state.current, self._state.candidate) if entry}
-        for path in (*self._directory.glob("*.pem"), *self._directory.glob(".*.new")):
-            if path not in named:
-                remove_durably(path)
+    def _chain_file(self, name: str) -> Path:
+        return self._directory / f"{name}.pem"
+
+
+def name_of_key(key: PublicKey) -> str:
+    digest = Hash(SHA256())
+    digest.update(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return digest.finalize().hex()[:32]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -46,18 +47,33 @@ class StopSignal:
 
 
 def run(agent: Agent, stop: StopSignal) -> None:
-    """Steps the agent until the signal, and disconnects it. Raises: OSError, where its disk fails."""
-    stop.on_set(agent.inbox.ring)
+    """Steps the agent until the signal, and disconnects it. Raises: KeyStoreLocked."""
+    stop.on_set(agent.interrupt)
     try:
         while not stop.is_set():
             agent.inbox.hush()
-            wake_at = agent.step()
+            rest = agent.step()
             if not stop.is_set():
-                agent.inbox.wait(min(wake_at - datetime.now(UTC), LONGEST_SLEEP))
+                agent.inbox.wait(min(rest, LONGEST_SLEEP))
     except Stopped:
         pass
     finally:
         agent.close()
+
+
+@contextmanager
+def running(agent: Agent, stop: StopSignal) -> Iterator[Agent]:
+    """The agent at work in a thread of its own, for an application that does other things meanwhile.
+
+    stop: the signal that the agent's world was built with; it is given at the end.
+    """
+    thread = threading.Thread(target=run, args=(agent, stop), name="fleetcert agent")
+    thread.start()
+    try:
+        yield agent
+    finally:
+        stop.set()
+        thread.join()
 
 
 def run_until_told(threads: Sequence[threading.Thread], stop: StopSignal) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from fleetcert.device.credential import Credential
+from fleetcert.device.ports import Operational
+from shared.errors import FleetcertError, Throttled
 
 SELF_RENEWAL_SHARE: Final = Fraction(4, 5)
 """The share of its life after which a certificate is renewed unasked (Azure docs: concept-certificate-renewal)."""
@@ -16,11 +17,16 @@ SPREAD: Final = Fraction(1, 20)
 """Devices that were made in one hour shall not all renew in one hour: up to this share of the life is added."""
 
 
-def renewal_time(credential: Credential, share: Fraction = SELF_RENEWAL_SHARE) -> datetime:
+def renewal_time(certificate: Operational, share: Fraction = SELF_RENEWAL_SHARE) -> datetime:
     """When the device renews unasked. The jitter comes from the thumbprint: a restart does not draw it again."""
-    lifetime = credential.not_after - credential.not_before
-    jitter = Fraction(int(credential.thumbprint[:8], 16), 2**32) * SPREAD
-    return credential.not_before + lifetime * float(share + jitter)
+    lifetime = certificate.not_after - certificate.not_before
+    jitter = Fraction(int(certificate.thumbprint[:8], 16), 2**32) * SPREAD
+    return certificate.not_before + lifetime * float(share + jitter)
+
+
+def with_jitter(delay: timedelta) -> timedelta:
+    """The delay and up to a quarter more, so that a fleet that was told the same second does not return in it."""
+    return delay * (1 + random.random() / 4)  # noqa: S311 - spreads load, hides nothing
 
 
 @dataclass(slots=True)
@@ -41,3 +47,9 @@ class Backoff:
     def reset(self) -> None:
         """It works again."""
         self.failures = 0
+
+
+def patience(problem: FleetcertError, backoff: Backoff) -> timedelta:
+    """The pause after this problem: the backoff's, or longer where a service asked for it."""
+    pause = backoff.next()
+    return max(pause, problem.retry_after) if isinstance(problem, Throttled) else pause

@@ -17,7 +17,12 @@ QUEUES: Final[Mapping[str, str]] = {
     "CONTAINMENT": "containment",
     "OPERATIONS": "operations",
 }
-CONTAINERS: Final[Mapping[str, str]] = {"DEAD_LETTERS": "dead-letters", "AUDIT": "audit", "INVENTORY": "inventory"}
+CONTAINERS: Final[Mapping[str, str]] = {
+    "DEAD_LETTERS": "dead-letters",
+    "AUDIT": "audit",
+    "INVENTORY": "inventory",
+    "EXPORTS": "exports",
+}
 TABLES: Final[Mapping[str, str]] = {"FLEET_TABLE": "fleet"}
 
 _FIXED: Final[Mapping[str, str]] = {
@@ -51,6 +56,8 @@ _FIXED: Final[Mapping[str, str]] = {
     "ADR_GENERATION": "2",
     "ADR_NAMESPACE_ID": names.ADR_NAMESPACE_ID,
     "SHARDS": "16",
+    "PYTHON_ENABLE_OPENTELEMETRY": "true",  # the worker tells the host that the app exports its own lines
+    "OTEL_METRIC_EXPORT_INTERVAL": "5000",  # a minute in Azure, which is long for somebody who looks
     "FLEETCERT_TENANT_ID": TENANT_ID,
 }
 
@@ -59,7 +66,8 @@ def app_settings(
     config: LocalConfig, services: LocalServices, storage: str, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """The app's own settings; one that is in `environment` has that value. storage: the connection string."""
-    endpoints, event_hubs = Endpoints(services.ports), ConnectionStrings.of(services).event_hubs
+    endpoints, strings = Endpoints(services.ports), ConnectionStrings.of(services)
+    event_hubs = strings.event_hubs
     settings = {
         **_FIXED,
         **QUEUES,
@@ -74,6 +82,8 @@ def app_settings(
         "ARM_ENDPOINT": endpoints.arm,
         "DPS_RESOURCE_ID": names.DPS_RESOURCE_ID,
         "EVENTGRID_TOPIC_ENDPOINT": endpoints.event_grid,
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": strings.insights,
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"Authorization=AAD;ClientId={services.identity.client_id}",
         "POLICY_VALIDITY": f"PT{int(config.validity.total_seconds())}S",
         "C2D_PER_MINUTE": "100" if config.throttled else "1000",  # one unit of S1, or ten
         "REGISTRY_PER_MINUTE": "100" if config.throttled else "1000",

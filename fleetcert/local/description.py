@@ -39,6 +39,8 @@ def describe(services: LocalServices, onboarding: Onboarding, validity_seconds: 
         "eventgrid_endpoint": endpoints.event_grid,
         "eventgrid_key": services.topic.key,
         "eventgrid_log_url": endpoints.event_grid_log,
+        "applicationinsights_connection_string": strings.insights,
+        "applicationinsights_log_url": endpoints.insights_log,
         "onboarding": {name: str(value) for name, value in asdict(onboarding).items()},
         "policy_validity_seconds": validity_seconds,
     }
@@ -55,6 +57,7 @@ def endpoint_rows(description: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         ("Azure Resource Manager", description["arm_endpoint"]),
         ("Event Grid", description["eventgrid_endpoint"]),
         ("Event Grid's log", description["eventgrid_log_url"]),
+        ("Application Insights' log", description["applicationinsights_log_url"]),
         ("managed identity", description["identity_endpoint"]),
     ]
 

@@ -41,6 +41,16 @@ class Endpoints:
         return f"http://{ADDRESS}:{self.ports.event_grid_log}/log"
 
     @property
+    def insights(self) -> str:
+        """The ingestion endpoint of Application Insights."""
+        return f"https://{HOST}:{self.ports.insights}"
+
+    @property
+    def insights_log(self) -> str:
+        """Where to see what Application Insights received."""
+        return f"http://{ADDRESS}:{self.ports.insights_log}/log"
+
+    @property
     def identity_base(self) -> str:
         """The base URL of the identity endpoint."""
         return f"http://{ADDRESS}:{self.ports.identity}"
@@ -58,6 +68,7 @@ class ConnectionStrings:
     hub: str
     dps: str
     event_hubs: str
+    insights: str
 
     @classmethod
     def of(cls, services: LocalServices) -> ConnectionStrings:
@@ -69,6 +80,10 @@ class ConnectionStrings:
             event_hubs=(
                 f"Endpoint=sb://{HOST}:{services.fixed_ports.amqp};SharedAccessKeyName={policies.event_hubs.name};"
                 f"SharedAccessKey={policies.event_hubs.key};UseDevelopmentEmulator=true"
+            ),
+            insights=(
+                f"InstrumentationKey={services.insights.instrumentation_key};IngestionEndpoint={endpoints.insights};"
+                f"ApplicationId={services.insights.application_id}"
             ),
         )
 

@@ -2,7 +2,8 @@
 
     python -m fleetcert.local.fleet --azure .local/azure.json --devices 25 --directory .local/fleet
 
-Each agent is the real one, with keys, a connection and a bootstrap certificate of its own. An event is one JSON line.
+Each agent is the real one, with keys, a connection and a bootstrap certificate of its own. An event is one JSON line,
+which says what the device did, where it stands (`state`) and how it is connected (`link`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, TextIO
@@ -34,8 +36,14 @@ from fleetcert.onboarding.authority import issue_device_credential, load_authori
 
 BAD_MANNERS: Final = (Manner.DEAF, Manner.LIAR, Manner.GARBLED, Manner.DISABLED)
 
-OPTIONS: Final = AgentOptions(longest_pause=timedelta(seconds=10), settled_after=timedelta(seconds=20))
-"""Certificates of a demonstration live for minutes, so that a pause of a quarter of an hour would outlast it."""
+OPTIONS: Final = AgentOptions(
+    self_renewal=Fraction(9, 10),
+    longest_pause=timedelta(seconds=10),
+    settled_after=timedelta(seconds=20),
+    hub_given_up_after=timedelta(seconds=10),
+)
+"""Certificates of a demonstration live for minutes, so that a pause of a quarter of an hour would outlast it. It shows
+how commands renew: a device that renewed by itself at 80 % would be ahead of one that comes a few seconds late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +104,20 @@ class Fleet:
     stagger: timedelta
 
     def threads(self, names: dict[str, Manner]) -> list[threading.Thread]:
-        """One thread a device, not yet started."""
+        """One thread a device, not yet started; each makes its device when its turn has come."""
         site = self.site
         authority = load_authority(site.ca_certificate, site.ca_key, site.root_certificate)
-        threads = []
-        for position, (device_id, manner) in enumerate(names.items()):
-            agent = self._agent(device_id, manner, authority)
-            arguments = (agent, self.stagger * position)
-            threads.append(threading.Thread(target=self._live, args=arguments, name=device_id))
-        return threads
+        return [
+            threading.Thread(target=self._live, args=(one, manner, authority, self.stagger * position), name=one)
+            for position, (one, manner) in enumerate(names.items())
+        ]
+
+    def _live(self, device_id: str, manner: Manner, authority: CertificateAuthority, delay: timedelta) -> None:
+        try:
+            self.stop.pause(delay)
+        except Stopped:
+            return
+        run(self._agent(device_id, manner, authority), self.stop)
 
     def _agent(self, device_id: str, manner: Manner, authority: CertificateAuthority) -> Agent:
         home = self.directory / device_id
@@ -113,13 +126,6 @@ class Fleet:
         observe = partial(self.events.write, manner)
         world = with_manner(manner, build_world(self.site.address, onboarding, self.stop, observe))
         return build_agent(device_id, onboarding, home / "state", world, options_of(manner, OPTIONS))
-
-    def _live(self, agent: Agent, delay: timedelta) -> None:
-        try:
-            self.stop.pause(delay)
-        except Stopped:
-            return
-        run(agent, self.stop)
 
 
 def main(

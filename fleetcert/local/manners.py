@@ -13,9 +13,9 @@ from typing import Any
 
 from cryptography import x509
 
-from fleetcert.device.keystore import Operational
+from fleetcert.device.messages import Message
 from fleetcert.device.options import AgentOptions, World
-from fleetcert.device.ports import Assignment, Hub, HubSession, Registrar
+from fleetcert.device.ports import Assignment, Hub, HubSession, Operational, Registrar
 from fleetcert.device.report import describe, describe_certificate, describe_onboarding
 from shared.contracts import CERTIFICATE_PROPERTY, reported_patch
 from shared.errors import InfrastructureFault
@@ -63,9 +63,9 @@ class _DeafHub:
     hub: Hub
 
     def connect(
-        self, operational: Operational, on_command: Callable[[bytes], None], on_lost: Callable[[], None]
+        self, operational: Operational, on_message: Callable[[Message], None], on_lost: Callable[[], None]
     ) -> HubSession:
-        del on_command
+        del on_message
         return self.hub.connect(operational, lambda _message: None, on_lost)
 
 
@@ -84,7 +84,9 @@ class _OnceRegistrar:
         return assignment
 
 
-def _describe_falsely(certificate: x509.Certificate, onboarding: x509.Certificate) -> Sequence[Mapping[str, Any]]:
+def _describe_falsely(
+    certificate: x509.Certificate, onboarding: x509.Certificate | None
+) -> Sequence[Mapping[str, Any]]:
     true = describe_certificate(certificate)
     false = replace(true, valid_until=true.valid_until + FALSE_EXPIRY)
     return [reported_patch(false, describe_onboarding(onboarding))]
@@ -96,7 +98,9 @@ class _GarbledFirst:
 
     is_garbled: bool = True
 
-    def __call__(self, certificate: x509.Certificate, onboarding: x509.Certificate) -> Sequence[Mapping[str, Any]]:
+    def __call__(
+        self, certificate: x509.Certificate, onboarding: x509.Certificate | None
+    ) -> Sequence[Mapping[str, Any]]:
         proper = describe(certificate, onboarding)
         if not self.is_garbled:
             return proper

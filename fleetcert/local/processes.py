@@ -66,12 +66,17 @@ class Child:
 
 
 def start_child(
-    name: str, command: Sequence[str | Path], log_file: Path, environment: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str | Path],
+    log_file: Path,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> Child:
     """Starts a process that the kernel (Linux) kills when the thread that called this ends, however it ends.
 
     In a session of its own, so that Ctrl-C reaches the parent alone, which then ends its children in order.
-    It works in the log's folder. environment: added to our own.
+    It works in `directory`, or in the log's folder. environment: added to our own. Raises: OSError where there is no
+    such program.
     """
     with log_file.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -80,7 +85,7 @@ def start_child(
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
-            cwd=log_file.parent,
+            cwd=directory or log_file.parent,
             start_new_session=True,
             preexec_fn=_die_with(os.getpid()),
         )
@@ -102,6 +107,12 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
+def listener_on(port: int) -> psutil.Process | None:
+    """The process that listens on 127.0.0.1:port; None where there is none that this user may see."""
+    pid = next(_listeners(port), None)
+    return None if pid is None else psutil.Process(pid)
+
+
 def require_free_port(port: int, purpose: str) -> None:
     """Makes sure that we can listen on 127.0.0.1:port. Raises: CannotStart that names the port and its holder."""
     with socket.socket() as probe:
@@ -117,10 +128,11 @@ def require_free_port(port: int, purpose: str) -> None:
 
 def _holder_of(port: int) -> str:
     try:
-        process = psutil.Process(next(_listeners(port)))
-        return f"process {process.pid} ({' '.join(process.cmdline()) or process.name()})"
-    except (psutil.Error, StopIteration):  # another user's process shows itself to nobody but root
-        return "a process that this user may not see"
+        if (process := listener_on(port)) is not None:
+            return f"process {process.pid} ({' '.join(process.cmdline()) or process.name()})"
+    except psutil.Error:  # it ended meanwhile
+        pass
+    return "a process that this user may not see"  # another user's process shows itself to nobody but root
 
 
 def _listeners(port: int) -> Iterator[int]:

@@ -12,6 +12,7 @@ from aiohttp import web
 from fleetcert.local import config as names
 from fleetcert.local.adr.registry import DeviceRegistry
 from fleetcert.local.amqp.server import AmqpServer
+from fleetcert.local.applicationinsights import ApplicationInsights
 from fleetcert.local.arm import arm_application
 from fleetcert.local.config import HOST, FixedPorts, LocalConfig
 from fleetcert.local.credentials import LocalCredentials, SharedAccessPolicy, Tokens
@@ -37,11 +38,13 @@ class Ports:
     event_grid: int
     event_grid_log: int
     identity: int
+    insights: int
+    insights_log: int
 
     @classmethod
     def choose(cls) -> Self:
         """Free ones."""
-        return cls(*free_ports(6))
+        return cls(*free_ports(8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class LocalServices:
         self.tokens = Tokens(self._clock)
         self.identity = ManagedIdentity()
         self.topic = EventGridTopic(self._callers())
+        self.insights = ApplicationInsights(self._callers())
         self.event_hubs = EventHubs(names.EVENT_HUBS, [names.CONSUMER_GROUP, names.OTHER_CONSUMER_GROUP], self._clock)
         self.registry = DeviceRegistry(names.ADR_NAMESPACE, self._clock, default_validity=config.validity)
         self.hub = self._create_hub()
@@ -97,10 +101,12 @@ class LocalServices:
         yield self.ports.dps, self.dps.web_application()
         yield self.ports.arm, self._arm_application()
         yield self.ports.event_grid, self.topic.application()
+        yield self.ports.insights, self.insights.application()
 
     def http_applications(self) -> Iterator[tuple[int, web.Application]]:
         """Port and application of what is served over plain http, as the real endpoints of an identity are."""
         yield self.ports.event_grid_log, self.topic.log_application()
+        yield self.ports.insights_log, self.insights.log_application()
         yield self.ports.identity, IdentityEndpoint(self.tokens, self.identity).application()
 
     def _create_hub(self) -> IotHub:

@@ -58,6 +58,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsStorage__tableServiceUri: hostTableEndpoint
     APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${appClientId};Authorization=AAD'
+    // The app exports its own lines: the host must not send them a second time. PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY
+    // would have the worker load a distribution that the app does not carry.
+    PYTHON_ENABLE_OPENTELEMETRY: 'true'
     OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: appClientId
     WEBSITE_AUTH_AAD_ALLOWED_TENANTS: tenantId
     // the connections of the triggers

@@ -18,10 +18,11 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      // Neither looks at who calls, so nothing that a caller could forge is believed there.
+      // None of them looks at who calls, so nothing that a caller could forge is believed there.
       excludedPaths: [
         '/api/health'
         '/api/openapi.json'
+        '/api/alerts.schema.json'
       ]
     }
     httpSettings: {

@@ -1,4 +1,4 @@
-metadata description = 'The storage account of the fleet: the table, the work queues, dead letters, inventories, and the queue that Event Grid fills.'
+metadata description = 'The storage account of the fleet: the table, the work queues, dead letters, inventories, exports, and the queue that Event Grid fills.'
 
 param location string
 param tags object
@@ -12,6 +12,7 @@ param tableName string
 param workQueueNames array
 param deadLetterContainerName string
 param inventoryContainerName string
+param exportContainerName string
 param alertQueueName string
 param undeliveredContainerName string
 param appPrincipalId string
@@ -112,6 +113,14 @@ resource inventory 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   }
 }
 
+resource exports 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
+  parent: blobs
+  name: exportContainerName
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
 resource undelivered 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
   parent: blobs
   name: undeliveredContainerName
@@ -128,7 +137,7 @@ resource appAccess 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
       principalId: appPrincipalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
-      description: 'The app: table, work and poison queues, dead letters, inventories'
+      description: 'The app: table, work and poison queues, dead letters, inventories, exports'
     }
   }
 ]

@@ -11,6 +11,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.adapters.faults import faults
+from shared.contracts import alert_schema
 from shared.domain.alerts import Alert
 
 SERVICE: Final = "event grid"
@@ -49,6 +50,7 @@ class EventGridAlerts:
             time=alert.time,
             subject=alert.subject,
             datacontenttype="application/json",
+            dataschema=alert_schema(alert.type),
             data=dict(alert.data),
         )
 

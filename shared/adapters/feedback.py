@@ -15,6 +15,7 @@ from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, UserA
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.adapters.faults import fault_of_status, faults
+from shared.adapters.request_spans import RequestSpans
 from shared.errors import Conflict, InfrastructureFault
 from shared.services.feedback import FeedbackBatch
 
@@ -31,7 +32,7 @@ class HubFeedback:
     """The queue of one hub. Nothing is retried in place: a second receive would borrow a second batch."""
 
     def __init__(self, hostname: str, credential: AsyncTokenCredential) -> None:
-        policies = [UserAgentPolicy("fleetcert"), AsyncBearerTokenCredentialPolicy(credential, SCOPE)]
+        policies = [UserAgentPolicy("fleetcert"), AsyncBearerTokenCredentialPolicy(credential, SCOPE), RequestSpans()]
         self._client: _Client = AsyncPipelineClient(f"https://{hostname}", policies=policies)
 
     async def receive(self) -> FeedbackBatch | None:

@@ -19,6 +19,7 @@ from msrest.exceptions import ClientException
 from msrest.universal_http import ClientRequest
 
 from shared.adapters.faults import fault_of_status
+from shared.adapters.request_spans import note_answer, requesting
 from shared.errors import Conflict, InfrastructureFault, NotFound
 from shared.services.ports import Identity
 
@@ -92,7 +93,10 @@ class IotHub:
             if document is not None:
                 request.headers["Content-Type"] = "application/json; charset=utf-8"
                 request.add_content(document)
-            return protocol.config.pipeline.run(request, stream=False).http_response.internal_response
+            with requesting(method, url) as span:
+                response = protocol.config.pipeline.run(request, stream=False).http_response.internal_response
+                note_answer(span, response.status_code)
+                return response
         except (ClientException, AzureError) as problem:
             raise InfrastructureFault(SERVICE, str(problem)) from problem
 

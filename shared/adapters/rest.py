@@ -7,6 +7,8 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy, UserAgentPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
+from shared.adapters.request_spans import RequestSpans
+
 type RestClient = AsyncPipelineClient[HttpRequest, AsyncHttpResponse]
 
 
@@ -16,5 +18,6 @@ def rest_client(endpoint: str, credential: AsyncTokenCredential, scope: str, *, 
     trust: a PEM file of the CAs that the service's certificate is checked by; the system's where it is not given.
     """
     retries = AsyncRetryPolicy(retry_total=2, retry_on_status_codes=[500, 502, 504], respect_retry_after_header=False)
-    policies = [UserAgentPolicy("fleetcert"), retries, AsyncBearerTokenCredentialPolicy(credential, scope)]
+    login = AsyncBearerTokenCredentialPolicy(credential, scope)
+    policies = [UserAgentPolicy("fleetcert"), retries, login, RequestSpans()]
     return AsyncPipelineClient(endpoint, policies=policies, connection_verify=trust or True)

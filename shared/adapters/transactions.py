@@ -180,7 +180,7 @@ def _entity(partition: str, row: Row) -> str:
 def _typed(name: str, value: Value) -> dict[str, Any]:
     if isinstance(value, datetime):
         return {name: f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", f"{name}@odata.type": "Edm.DateTime"}
-    if isinstance(value, int) and not isinstance(value, bool) and value not in _INT32:
+    if isinstance(value, int) and not isinstance(value, bool) and not _INT32[0] <= value <= _INT32[-1]:
         return {name: str(value), f"{name}@odata.type": "Edm.Int64"}
     return {name: value}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 NEVER: Final = "99991231T235959"
@@ -23,9 +23,11 @@ DUE: Final = "due!"
 EXPIRES: Final = "expires!"
 CONTAINED: Final = "contained!"
 AUDIT: Final = "audit!"
+HISTORY: Final = "history!"
 OPERATION: Final = "op!"
 RUNNING: Final = "running!"
 TARGET: Final = "target!"
+IDEMPOTENCY: Final = "key!"
 
 _LONGEST_EVENT: Final = 64
 """A key has 512 characters at most, and an escaped device id may take 384 of them."""
@@ -56,7 +58,13 @@ def shard_names(shards: int) -> list[str]:
 
 def stamp(instant: datetime) -> str:
     """An instant in a key, to the second: `20261123T101500`."""
-    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+    utc = instant.astimezone(UTC)
+    return f"{utc.year:04d}{utc:%m%dT%H%M%S}"  # %Y does not pad
+
+
+def _stamp_from(instant: datetime) -> str:
+    """The first stamp that is not before the instant."""
+    return stamp(instant) if not instant.microsecond else stamp(instant.replace(microsecond=0) + timedelta(seconds=1))
 
 
 def device_key(device_id: str) -> str:
@@ -86,7 +94,23 @@ def expires_key(valid_until: datetime | None, device_id: str) -> str:
 
 def expires_range(after: str = "") -> tuple[str, str]:
     """The range [low, high) of a shard's list, or of what comes behind the key `after` in it."""
-    return f"{after} " if after else EXPIRES, f'{EXPIRES[:-1]}"'  # a space sorts below every character of a key
+    return behind(after) if after else EXPIRES, f'{EXPIRES[:-1]}"'
+
+
+def expires_between(earliest: datetime | None, latest: datetime | None) -> tuple[str, str]:
+    """The range [low, high) of certificates that end in [earliest, latest); None leaves that side open.
+
+    A device without a certificate has no end: it is in the range that is open on both sides, and in no other.
+    """
+    low = f"{EXPIRES}{_stamp_from(earliest)}!" if earliest else EXPIRES
+    if latest:
+        return low, f"{EXPIRES}{_stamp_from(latest)}!"
+    return low, f"{EXPIRES}{NEVER}!" if earliest else f'{EXPIRES[:-1]}"'
+
+
+def behind(key: str) -> str:
+    """The low end of a range that begins behind this key."""
+    return f"{key} "  # a space sorts below every character of a key
 
 
 def expires_until(instant: datetime) -> str:
@@ -100,12 +124,12 @@ def history_key(device_id: str, at: datetime, event_id: str) -> str:
     event = escape(event_id)
     if len(event) > _LONGEST_EVENT:
         event = hashlib.blake2b(event_id.encode(), digest_size=16).hexdigest()
-    return f"history!{escape(device_id)}!{inverted:015d}!{event}"
+    return f"{HISTORY}{escape(device_id)}!{inverted:015d}!{event}"
 
 
 def history_range(device_id: str) -> tuple[str, str]:
     """The range [low, high) of a device's history."""
-    return f"history!{escape(device_id)}!", f'history!{escape(device_id)}"'
+    return f"{HISTORY}{escape(device_id)}!", f'{HISTORY}{escape(device_id)}"'
 
 
 def audit_key(device_id: str, at: datetime, event_id: str) -> str:
@@ -181,3 +205,13 @@ def target_range(operation_id: str) -> tuple[str, str]:
 def running_range() -> tuple[str, str]:
     """The range [low, high) of the operations that have not been done with."""
     return RUNNING, f'{RUNNING[:-1]}"'
+
+
+def idempotency_key(caller: str, key: str) -> str:
+    """The row of a request that a caller may send again, in the partition `fleet`."""
+    return IDEMPOTENCY + hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()
+
+
+def idempotency_range(after: str = "") -> tuple[str, str]:
+    """The range [low, high) of these rows, or of those behind the key `after`."""
+    return behind(after) if after else IDEMPOTENCY, f'{IDEMPOTENCY[:-1]}"'

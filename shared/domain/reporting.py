@@ -159,7 +159,10 @@ def _new_certificate(
     kind = AlertType.CERTIFICATE_RENEWED if renewed else AlertType.CERTIFICATE_ISSUED
     history = reasons.HISTORY_RENEWED if renewed else reasons.HISTORY_ISSUED
     alert = device_alert(kind, record.device_id, certificate.identity, event.enqueued_at, describe(certificate))
-    reduction = Reduction(telling(changed, alert), (_certificate_entry(event, history, certificate, known),))
+    entry = _certificate_entry(event, history, certificate, known)
+    if renewed and record.command is not None:  # what asked for it; the device names nothing
+        entry = replace(entry, details={**entry.details, "commandId": record.command.id})
+    reduction = Reduction(telling(changed, alert), (entry,))
     return _with_mismatch(reduction, event, belief.mismatch)
 
 

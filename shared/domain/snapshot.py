@@ -34,7 +34,10 @@ class Line:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts as of `at`. renewals: by the day (UTC, ISO 8601) on which the renewal window opens."""
+    """Counts as of `at`. renewals: by the day (UTC, ISO 8601) on which the renewal window opens.
+
+    earliest: when the next certificate ends that a device in the fleet uses; None where there is none.
+    """
 
     at: datetime
     total: int = 0
@@ -42,6 +45,7 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     expiry: Counter[str] = field(default_factory=Counter)
     renewals: Counter[str] = field(default_factory=Counter)
+    earliest: datetime | None = None
 
     def add(self, line: Line, policy: RenewalPolicy, validity: timedelta) -> None:
         """Counts a device. validity: the life of a certificate whose beginning is not known."""
@@ -49,6 +53,8 @@ class Tally:
         self.states[line.state] += 1
         self.reasons[line.reason] += 1
         self.expiry[_bucket(line.valid_until, self.at)] += 1
+        if line.valid_until is not None and line.state in _ASKED and line.valid_until > self.at:
+            self.earliest = min(self.earliest or line.valid_until, line.valid_until)
         day = self._renewal_day(line, policy, validity)
         if day is not None:
             self.renewals[day.isoformat()] += 1
@@ -82,13 +88,20 @@ class Tally:
     def to_document(self) -> dict[str, Any]:
         """As JSON values."""
         counts = {name: dict(getattr(self, name)) for name in ("states", "reasons", "expiry", "renewals")}
-        return {"at": format_instant(self.at), "total": self.total, **counts}
+        earliest = format_instant(self.earliest) if self.earliest else None
+        return {"at": format_instant(self.at), "total": self.total, "earliest": earliest, **counts}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Tally:
         """From JSON values that `to_document` gave."""
         counts = {name: Counter(document[name]) for name in ("states", "reasons", "expiry", "renewals")}
-        return cls(at=parse_instant(document["at"]), total=document["total"], **counts)
+        earliest = document.get("earliest")  # a snapshot of an earlier version has none
+        return cls(
+            at=parse_instant(document["at"]),
+            total=document["total"],
+            earliest=parse_instant(earliest) if earliest else None,
+            **counts,
+        )
 
 
 def _bucket(valid_until: datetime | None, at: datetime) -> str:

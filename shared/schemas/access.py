@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from shared.domain.record import Actor
 from shared.errors import FleetcertError
+
+if TYPE_CHECKING:
+    from shared.domain.record import Actor
 
 
 class Role(StrEnum):
@@ -23,11 +27,11 @@ class Unauthenticated(FleetcertError):
 
 
 class Forbidden(FleetcertError):
-    """The caller lacks a role (403)."""
+    """The caller lacks a role (403). roles: one of them would do."""
 
-    def __init__(self, role: Role) -> None:
-        super().__init__(f"this needs the role {role.value}")
-        self.role = role
+    def __init__(self, roles: Sequence[Role]) -> None:
+        super().__init__(f"this needs the role {' or '.join(roles)}")
+        self.roles = tuple(roles)
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -41,9 +45,15 @@ class Principal(Struct, frozen=True, kw_only=True):
     @property
     def actor(self) -> Actor:
         """As the history names the caller."""
+        from shared.domain.record import Actor  # a cold start need not wait for it
+
         return Actor(name=self.name, object_id=self.object_id, app_id=self.app_id)
 
-    def require(self, role: Role) -> None:
-        """Raises: Forbidden."""
-        if role not in self.roles:
-            raise Forbidden(role)
+    def require(self, *roles: Role) -> None:
+        """That the caller has one of them. Raises: Forbidden."""
+        if self.roles.isdisjoint(roles):
+            raise Forbidden(roles)
+
+
+NOBODY: Final = Principal(name="", object_id="", app_id="", roles=frozenset())
+"""Calls what is open to everybody."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -11,13 +13,21 @@ from msgspec import Meta, Struct
 from shared.contracts import MAX_PEM_BYTES
 from shared.errors import FleetcertError
 
-DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
+MAX_BODY_BYTES: Final = 64 * 1024
+DEVICE_ID_GRAMMAR: Final = r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}"
 """Azure docs: IoT Hub devguide, identity registry."""
-
-DEFAULT_PAGE: Final = 100
-MAX_PAGE: Final = 500
+IDEMPOTENCY_KEY_GRAMMAR: Final = "[!-~]{1,255}"
+_DEVICE_ID: Final = re.compile(DEVICE_ID_GRAMMAR)
+_KEY: Final = re.compile(IDEMPOTENCY_KEY_GRAMMAR)
+_FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_SECRET: Final = re.compile(rb"PRIVATE KEY-----|Shared(Access|Secret)Key=|AccountKey=", re.IGNORECASE)
+"""PEM of every kind of private key, and the connection strings of Azure."""
 
 Reason = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"\S", description="why, for the history")]
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
+Tag = Annotated[str, Meta(min_length=2, max_length=512, pattern="^[^=]+=", description="name=value")]
+Choice = Annotated[str, Meta(min_length=1, max_length=256)]
 Pem = Annotated[str, Meta(max_length=MAX_PEM_BYTES, pattern="-----BEGIN CERTIFICATE-----")]
 
 
@@ -29,8 +39,50 @@ class Invalid(FleetcertError):
     """The JSON is read, and is not what this operation takes (422)."""
 
 
+class UnsupportedMediaType(FleetcertError):
+    """A body must be application/json (415). A browser's form cannot be sent across sites that way."""
+
+    def __init__(self) -> None:
+        super().__init__("send the body as application/json")
+
+
+class LengthRequired(FleetcertError):
+    """A body without Content-Length does not reach the app: Azure's host drops it (411)."""
+
+    def __init__(self) -> None:
+        super().__init__("send the body with its Content-Length, and not in chunks")
+
+
+class BodyTooLarge(FleetcertError):
+    """The body is larger than any that is meant (413)."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a body may have {MAX_BODY_BYTES} bytes")
+
+
+class SecretSent(FleetcertError):
+    """The body holds a private key or an access key, which nobody here must ever see (422)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the body holds a private key or an access key: it is not taken, and its owner should replace the key"
+        )
+
+
 class RenewRequest(Struct, forbid_unknown_fields=True, frozen=True):
     """Asks a device to renew its certificate now."""
+
+    reason: Reason
+
+
+class EnableRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """Undoes what `disable` did."""
+
+    reason: Reason
+
+
+class RevokeRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """Makes every certificate that was ever issued to the device invalid."""
 
     reason: Reason
 
@@ -42,27 +94,64 @@ class DisableRequest(Struct, forbid_unknown_fields=True, frozen=True, rename="ca
     onboarding_pem: Pem | None = None
 
 
+def read_body[T](body: bytes, headers: Mapping[str, str], model: type[T]) -> T:
+    """The body of a request as what its route takes. Nothing of it is ever logged.
+
+    Raises: UnsupportedMediaType, LengthRequired, BodyTooLarge, SecretSent, Malformed, Invalid.
+    """
+    if (headers.get("content-type") or "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType
+    if not body and headers.get("transfer-encoding"):
+        raise LengthRequired
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    if _SECRET.search(body):
+        raise SecretSent
+    return decode(body, model)
+
+
 def decode[T](body: bytes, model: type[T]) -> T:
     """The request in a JSON body. Raises: Malformed, Invalid."""
     try:
-        return msgspec.json.decode(body, type=model)
+        document = msgspec.json.decode(body)
+        return msgspec.convert(_with_whole_numbers(document), model)
     except msgspec.ValidationError as problem:
         raise Invalid(str(problem)) from problem
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise Malformed(f"the body is not JSON: {problem}") from problem
 
 
 def device_id(text: str | None) -> str:
     """A device id of IoT Hub's grammar: 1 to 128 characters. Raises: Malformed."""
-    if text is None or not DEVICE_ID.fullmatch(text):
+    if text is None or not _DEVICE_ID.fullmatch(text):
         raise Malformed("a device id has 1 to 128 of A-Z a-z 0-9 - : . + % _ # * ? ! ( ) , = @ ; $ '")
     return text
 
 
-def page_limit(text: str | None) -> int:
-    """How many devices a page may hold: 1 to 500, 100 where nothing is asked. Raises: Malformed."""
-    if text is None:
-        return DEFAULT_PAGE
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_PAGE):
-        raise Malformed(f"limit is a whole number from 1 to {MAX_PAGE}")
-    return int(text)
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """The `Idempotency-Key` of a request, or None. Raises: Malformed."""
+    key = headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Malformed("an Idempotency-Key has 1 to 255 visible characters of ASCII")
+    return key
+
+
+def in_utc(instant: datetime) -> datetime:
+    """The instant in UTC; one whose offset leads out of the calendar is the calendar's end."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if instant.year == 1 else _LAST
+
+
+def _with_whole_numbers(document: Any) -> Any:
+    """The document with 5 for 5.0: JSON knows one kind of number, and JSON Schema takes both for an integer."""
+    match document:
+        case dict():
+            return {name: _with_whole_numbers(member) for name, member in document.items()}
+        case list():
+            return [_with_whole_numbers(member) for member in document]
+        case float() if document.is_integer():
+            return int(document)
+        case _:
+            return document

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from shared.contracts import format_instant
-from shared.schemas.requests import Reason
+from shared.schemas.requests import Choice, Instant, Reason, Tag
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
     from shared.domain.suppressing import Suppression
-
-Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
-Tag = Annotated[str, Meta(max_length=256, pattern=".=", description="name=value")]
-Choice = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class PauseRequest(Struct, forbid_unknown_fields=True, frozen=True):

@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.domain.envelope import Envelope
 from shared.errors import InfrastructureFault
+from shared.logs import about
 from shared.services.ports import DeadLetters
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class EventBatches:
         """Stores what was rejected so far. Takers do so before they write what would make a bad event old news."""
         while rejected:
             event_id, (envelope, reason) = next(iter(rejected.items()))
-            _log.warning("dead letter %s: %s", event_id, reason)
+            fields = about(event_id=event_id, reason=reason)
+            _log.warning("dead letter %s: %s", event_id, reason, extra=fields)
             await self._dead_letters.keep(envelope, reason)
             del rejected[event_id]
 
@@ -70,5 +72,6 @@ class EventBatches:
             except InfrastructureFault:
                 raise
             except Exception as bug:  # whatever it is, the others of the batch go on
-                _log.exception("event %s cannot be taken", envelope.event_id)
+                fields = about(event_id=envelope.event_id)
+                _log.exception("event %s cannot be taken", envelope.event_id, extra=fields)
                 await self._dead_letters.keep(envelope, f"unexpected {type(bug).__name__}")

@@ -11,6 +11,7 @@ from shared.domain.containing import contained, occasion
 from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
 from shared.domain.record import Before, DeviceRecord
 from shared.errors import EnrollmentRefused
+from shared.logs import about
 from shared.services.intents import Intents
 from shared.services.ports import Credential, Enrollment, Leaves, Provisioning
 
@@ -72,7 +73,11 @@ class Blocking:
         except EnrollmentRefused as refused:
             if credential == _UNKNOWN:
                 raise
-            _log.warning("DPS does not take the credential of %s, it gets a placeholder: %s", record.device_id, refused)
+            device_id = record.device_id
+            fields = about(device_id=device_id)
+            _log.warning(
+                "DPS does not take %s's credential, it gets a placeholder: %s", device_id, refused, extra=fields
+            )
             return await self._put(record, standing, _UNKNOWN)
 
     async def _put(self, record: DeviceRecord, standing: Enrollment | None, credential: Credential) -> Enrollment:
@@ -112,4 +117,6 @@ class Blocking:
             try:
                 yield leaf_of(pem, record.registration_id)
             except NotItsOwn as problem:
-                _log.warning("an onboarding certificate of %s is of no use: %s", record.device_id, problem)
+                device_id = record.device_id
+                fields = about(device_id=device_id)
+                _log.warning("an onboarding certificate of %s is of no use: %s", device_id, problem, extra=fields)

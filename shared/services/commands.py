@@ -16,6 +16,7 @@ from shared.domain.events import IdentityDeleted
 from shared.domain.record import Certificate, Command, DeviceRecord
 from shared.domain.reducing import reduce
 from shared.errors import CommandRefused, Throttled
+from shared.logs import about
 from shared.services.ports import CommandSender, Hub
 from shared.services.store import FleetStore
 
@@ -42,8 +43,7 @@ class Commands:
         stored = await self._store.load(device_id)
         now = self._clock.now()
         if stored is None or (wanted := _wanted(stored.record, command_id, now)) is None:
-            _log.info("command %s for %s is no longer wanted", command_id, device_id)
-            return
+            return  # the record has moved on
         outcome = await self._attempt(stored.record, *wanted)
         await self._store.update(
             [device_id],
@@ -70,14 +70,13 @@ class Commands:
             return lambda current: command_throttled(current, again_at, now)
         except CommandRefused as refused:
             return await self._refused(record.device_id, refused, now)
-        _log.info("command %s sent to %s, attempt %d", command.id, record.device_id, command.attempt)
         return lambda current: command_sent(current, now)
 
     async def _refused(
         self, device_id: str, refused: CommandRefused, now: datetime
     ) -> Callable[[DeviceRecord], Reduction | None]:
         """404001 means unknown or disabled: the registry says which."""
-        _log.warning("command for %s refused: %s", device_id, refused)
+        _log.warning("command for %s refused: %s", device_id, refused, extra=about(device_id=device_id))
         if refused.condition == "queue-full":
             return lambda current: command_refused(current, reasons.DEVICE_QUEUE_FULL, now)
         if await self._hub.get_identity(device_id) is not None:

@@ -22,7 +22,9 @@ from shared.domain.record import Containment as Progress
 from shared.domain.releasing import next_restoring
 from shared.domain.verifying import Sighting, reappeared
 from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
+from shared.logs import about
 from shared.services.blocking import Blocking
+from shared.services.conditions import Condition, whatever_stands
 from shared.services.intents import Intents
 from shared.services.letting_in import LettingIn
 from shared.services.outbox import Outbox
@@ -79,12 +81,14 @@ class Containment:
         reason: str,
         onboarding_pem: str | None = None,
         operation_id: str = "",
+        condition: Condition = whatever_stands,
     ) -> DeviceRecord:
         """Stores the intent and starts the work. A device that is being shut out already stays as it is.
 
         onboarding_pem: the device's onboarding certificate, where it is not known; it may be given later, too.
         operation_id: the bulk operation that this is a part of, for the history.
-        Raises: NotFound, NotPossible for a certificate that is not the device's, InfrastructureFault.
+        Raises: NotFound, NotPossible for a certificate that is not the device's, PreconditionFailed,
+        InfrastructureFault.
         """
         known = await self._store.load(device_id)
         newcomer = known.record if known else await self._newcomer(device_id)
@@ -95,13 +99,16 @@ class Containment:
             device_id,
             lambda record: containing.requested(record or newcomer, actor, reason, onboarding_pem, now, operation_id),
             newcomer,
+            condition,
         )
 
-    async def enable(self, device_id: str, actor: Actor, reason: str) -> DeviceRecord:
+    async def enable(
+        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
         """Undoes what `disable` did, and only that; the queue does the work. A fresh certificate is expected then.
 
         A device that is being let in already stays as it is. Raises: NotFound, NotPossible where the device is not
-        shut out, InfrastructureFault.
+        shut out, PreconditionFailed, InfrastructureFault.
         """
         known = await self._known(device_id)
         now = self._clock.now()
@@ -111,13 +118,16 @@ class Containment:
                 raise NotPossible(f"{device_id} is not disabled: there is nothing to undo")
             return releasing.release_requested(record, actor, reason, now)
 
-        return await self._wanted(device_id, wish, known)
+        return await self._wanted(device_id, wish, known, condition)
 
-    async def revoke(self, device_id: str, actor: Actor, reason: str) -> DeviceRecord:
+    async def revoke(
+        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
         """Makes every certificate worthless that was ever issued to the device; it may come back through DPS.
 
         A revocation that is under way stays as it is. Raises: RevocationUnavailable where no ADR namespace is
-        configured, NotFound, NotPossible for a device that is retired or that ADR does not know, InfrastructureFault.
+        configured, NotFound, NotPossible for a device that is retired or that ADR does not know, PreconditionFailed,
+        InfrastructureFault.
         """
         known = await self._known(device_id)
         if known.state is State.RETIRED:
@@ -125,8 +135,13 @@ class Containment:
         await self._revoking.check(device_id)
         now = self._clock.now()
         return await self._wanted(
-            device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known
+            device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known, condition
         )
+
+    @property
+    def can_revoke(self) -> bool:
+        """Whether certificates can be revoked here: an ADR namespace is configured."""
+        return self._plan.registry
 
     async def advance(self, message: Mapping[str, Any]) -> None:
         """Takes the steps of `{deviceId}` that are still to be done, as far as they go now.
@@ -145,7 +160,8 @@ class Containment:
                 if not await self._step(stored.record):
                     return
             except Conflict as conflict:
-                _log.info("%s changed meanwhile and is read again: %s", device_id, conflict)
+                fields = about(device_id=device_id)
+                _log.info("%s changed meanwhile and is read again: %s", device_id, conflict, extra=fields)
         raise InfrastructureFault("containment", f"{device_id} kept changing")
 
     async def _step(self, record: DeviceRecord) -> bool:
@@ -173,11 +189,9 @@ class Containment:
     async def _contained(self, record: DeviceRecord, containment: Progress) -> tuple[bool, list[Stored]]:
         if containment.release is not None:
             restoring = next_restoring(containment, containment.release)
-            _log.info("release of %s: %s", record.device_id, restoring)
             written = await self._letting_in.take(restoring, record)
             return restoring is releasing.Restoring.LOOK_AGAIN, written
         step = next_step(containment, self._plan)
-        _log.info("containment of %s: %s", record.device_id, step)
         return step is Step.VERIFY, await self._shutting_out.take(step, record)
 
     async def _reappeared(self, device_id: str, seen_at: datetime) -> None:
@@ -187,9 +201,16 @@ class Containment:
             lambda _, record: reappeared(record, Sighting.CONNECTED, seen_at, now) if record else None,
         )
 
-    async def _wanted(self, device_id: str, wish: Wish, known: DeviceRecord) -> DeviceRecord:
+    async def _wanted(
+        self, device_id: str, wish: Wish, known: DeviceRecord, condition: Condition = whatever_stands
+    ) -> DeviceRecord:
         """Stores a wish and starts its work; the record as it is then."""
-        written = await self._store.update([device_id], lambda _, record: wish(record))
+
+        def reducer(_: str, record: DeviceRecord | None) -> Reduction | None:
+            condition(record)
+            return wish(record)
+
+        written = await self._store.update([device_id], reducer)
         await self._outbox.dispatch(written)
         stored = await self._store.load(device_id)
         return stored.record if stored else known

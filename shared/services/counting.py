@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
 from shared import telemetry
 from shared.contracts import RenewCertificate
-from shared.domain import reasons
 from shared.domain.envelope import Envelope
 from shared.errors import CommandRefused, Throttled
+from shared.services.decisions import tell
 from shared.services.ports import CommandSender, DeadLetters, Row, Table, Write
-
-_HISTORY: Final = "history!"
-_KINDS: Final = frozenset(value for name, value in vars(reasons).items() if name.startswith("HISTORY_"))
 
 
 class CountedSender:
@@ -49,7 +45,7 @@ class CountedDeadLetters:
 
 
 class CountedTable:
-    """Counts what the history gains: every change of a record leaves a row there, in the record's own transaction."""
+    """Tells what the history gains: every change of a record leaves a row there, in the record's own transaction."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -69,8 +65,5 @@ class CountedTable:
     async def commit(self, partition: str, writes: Sequence[Write]) -> Mapping[str, str]:
         """See `Table`."""
         etags = await self._table.commit(partition, writes)
-        for write in writes:
-            if write.kind == "upsert" and write.row.key.startswith(_HISTORY):
-                kind = str(write.row.values.get("kind"))
-                telemetry.note(telemetry.RECORDED_CHANGES, 1, {"kind": kind if kind in _KINDS else telemetry.OTHER})
+        tell(writes)
         return etags

@@ -21,6 +21,7 @@ from shared.domain.circumstances import Circumstances
 from shared.domain.deciding import Action, Decision, decide
 from shared.domain.record import DeviceRecord
 from shared.errors import InfrastructureFault
+from shared.logs import about
 from shared.services.ledger import Ledger, Minute
 from shared.services.looking import LOOK_AGAIN, Looks
 from shared.services.outbox import Outbox
@@ -98,7 +99,7 @@ class Deadlines:
         try:
             reduction = await self._decided(record, tick)
         except Exception as bug:  # whatever a rule meets in one record, the sweep goes on with the others
-            _log.exception("%s cannot be decided on", record.device_id)
+            _log.exception("%s cannot be decided on", record.device_id, extra=about(device_id=record.device_id))
             outcome.failed += 1
             reduction = evaluation_failed(record, f"{type(bug).__name__}: {bug}", tick.now)
         outcome.reasons[reduction.record.reason] += 1
@@ -111,7 +112,8 @@ class Deadlines:
         try:
             return await self._looks.look(record, decision, tick.now)
         except InfrastructureFault as fault:
-            _log.warning("the twin of %s is looked at later: %s", record.device_id, fault)
+            fields = about(device_id=record.device_id)
+            _log.warning("the twin of %s is looked at later: %s", record.device_id, fault, extra=fields)
             tick.outcome.failed += 1
         later = tick.now + LOOK_AGAIN
         if record.certificate is None:

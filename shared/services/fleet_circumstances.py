@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from shared.domain.circumstances import Circumstances, Interval, Pause
 from shared.domain.keys import FLEET_PARTITION, escape
 from shared.domain.record import Actor
 from shared.errors import NotPossible, SettingsError
+from shared.logs import about, one_line
 from shared.services.issuers import stored_issuers
 from shared.services.ports import Row, Table, Value, Write
 
@@ -98,9 +100,10 @@ class FleetCircumstances:
             "actorAppId": actor.app_id,
             "ruledAt": self._clock.now(),
         }
-        _log.info("pause of %s until %s by %s: %s", tag or "the fleet", until, actor.object_id or actor.name, reason)
         row = Row(FLEET_PARTITION, _pause_key(tag), values)
         await self._table.commit(FLEET_PARTITION, [Write("upsert", row)])
+        fields = about(kind="pauseRuled", tag=tag, until=until, actor=actor.object_id or actor.name, reason=reason)
+        _log.info("pause of %s until %s: %s", one_line(tag or "the fleet"), until, one_line(reason), extra=fields)
         self._known_until = None
 
     def _pause_rows(self) -> AsyncIterator[Row]:
@@ -157,7 +160,9 @@ def key_identifier(pem: str) -> str:
 
 
 def _pause_key(tag: str | None) -> str:
-    return f"{_PAUSE}{escape(tag or '*')}"
+    """A key has 512 characters at most, and an escaped tag may have more: a long one is told by its digest."""
+    name = escape(tag or "*")
+    return f"{_PAUSE}{name}" if len(name) <= 256 else f"{_PAUSE}!{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def _pause(row: Row) -> Pause:

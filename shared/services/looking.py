@@ -16,6 +16,7 @@ from shared.domain.parsing import read_twin
 from shared.domain.record import DISPATCH_PATIENCE, DeviceRecord
 from shared.domain.reducing import reduce
 from shared.errors import BadEvent
+from shared.logs import about
 from shared.services.ports import Hub
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class Looks:
                 news = read_twin(twin, device_id=record.device_id, hub=record.hub, event_id=event_id, at=now)
                 reduction = reduce(looked, news, self._policies)
         except BadEvent as bad:
-            _log.warning("the twin of %s cannot be read: %s", record.device_id, bad.reason)
+            fields = about(device_id=record.device_id, reason=bad.reason)
+            _log.warning("the twin of %s cannot be read: %s", record.device_id, bad.reason, extra=fields)
             return Reduction(replace(looked, reason=reasons.EVALUATION_FAILED), base.history)
         if reduction is None:
             return Reduction(looked, base.history)

@@ -20,6 +20,7 @@ from shared.clock import Clock
 from shared.domain.operations import Operation, OperationKind, operation_id
 from shared.domain.record import Actor
 from shared.errors import Conflict, FleetcertError, InfrastructureFault, NotFound, Throttled
+from shared.logs import about
 from shared.services.operation_rows import OperationRows, StoredOperation
 from shared.services.ports import WorkQueue
 
@@ -112,7 +113,8 @@ class Operations:
         )
         if not await self._rows.insert(operation):
             return await self.show(operation.id)
-        _log.info("operation %s (%s) begins, asked for by %s", operation.id, kind, actor.name)
+        fields = about(operation_id=operation.id, kind=kind, actor=actor.object_id or actor.name, reason=reason)
+        _log.info("operation %s (%s) begins", operation.id, kind, extra=fields)
         await self._queue_softly(operation.id)
         return operation
 
@@ -191,7 +193,8 @@ class Operations:
         await self._handlers[operation.kind].discard(operation)
         await self._rows.done_with(operation.id)
         telemetry.note(telemetry.OPERATIONS_ENDED, 1, {"kind": operation.kind.value, "state": operation.state.value})
-        _log.info("operation %s is %s: %d done, %d failed", *_summary(operation))
+        fields = about(operation_id=operation.id, kind=operation.kind, state=operation.state)
+        _log.info("operation %s is %s: %d done, %d failed", *_summary(operation), extra=fields)
         return operation
 
     async def _advanced(self, operation: Operation) -> Advance:

@@ -15,6 +15,7 @@ from shared.domain.applying import confirmed
 from shared.domain.changes import Reduction
 from shared.domain.record import DeviceRecord
 from shared.errors import FleetcertError, InfrastructureFault
+from shared.logs import about
 from shared.services.ports import Alerts, WorkQueue
 from shared.services.rows import Stored
 from shared.services.store import FleetStore
@@ -76,7 +77,8 @@ class Outbox:
         except InfrastructureFault:
             return False
         except FleetcertError:  # no retry helps: the log is the last place where it can be told
-            _log.exception("alert %s (%s) of %s cannot be told", alert.id, alert.type, alert.subject)
+            fields = about(device_id=alert.data.get("deviceId"), event_id=alert.id)
+            _log.exception("alert %s (%s) of %s cannot be told", alert.id, alert.type, alert.subject, extra=fields)
         return True
 
     async def _queue(self, records: Sequence[DeviceRecord], delays: Mapping[str, timedelta]) -> set[str]:
@@ -91,7 +93,8 @@ class Outbox:
             if record.has_containment_work:
                 await self._containment.put({"deviceId": record.device_id})
         except FleetcertError as fault:
-            _log.warning("the work of %s waits for the outbox's deadline: %s", record.device_id, fault)
+            fields = about(device_id=record.device_id)
+            _log.warning("the work of %s waits for the outbox's deadline: %s", record.device_id, fault, extra=fields)
             return False
         return True
 

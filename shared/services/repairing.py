@@ -20,6 +20,7 @@ from shared.domain.parsing import read_tags, read_twin
 from shared.domain.record import DeviceRecord, State
 from shared.domain.reducing import reduce
 from shared.errors import BadEvent
+from shared.logs import about
 from shared.services.issuers import verifying
 from shared.services.outbox import Outbox
 from shared.services.ports import Identity, Leaves, TrustedIssuersNow
@@ -166,7 +167,8 @@ class Repairs:
         try:
             reduction = self._reduced(record, device_id, twin, source, policies)
         except BadEvent as bad:
-            _log.warning("the twin of %s cannot be read: %s", device_id, bad.reason)
+            fields = about(device_id=device_id, reason=bad.reason)
+            _log.warning("the twin of %s cannot be read: %s", device_id, bad.reason, extra=fields)
             unreadable.add(device_id)
             return inventory.bare(device_id, self._hub, source) if record is None else None
         if record is not None:

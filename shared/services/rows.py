@@ -11,8 +11,11 @@ import msgspec
 from shared.contracts import format_instant
 from shared.domain import keys
 from shared.domain.history import HistoryEntry
-from shared.domain.record import DeviceRecord, State
+from shared.domain.record import Certificate, DeviceRecord, State
 from shared.services.ports import Row, Value, Write
+
+LIST_LAYOUT: Final = 2
+"""Counts the changes of what the rows `expires!` hold: the next write of a device brings its row up to it."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(DeviceRecord)
@@ -20,10 +23,11 @@ _DECODER: Final = msgspec.json.Decoder(DeviceRecord)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A record as it was read, with the ETag that a write must meet."""
+    """A record as it was read, with the ETag that a write must meet. listed: the layout of its row in the list."""
 
     record: DeviceRecord
     etag: str
+    listed: int = LIST_LAYOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Change:
 
 def stored(row: Row) -> Stored:
     """The record in a row that was read."""
-    return Stored(_DECODER.decode(str(row.values["record"])), row.etag or "")
+    listed = int(str(row.values.get("listed", 1)))
+    return Stored(_DECODER.decode(str(row.values["record"])), row.etag or "", listed)
 
 
 def writes(partition: str, change: Change) -> list[Write]:
@@ -57,6 +62,7 @@ def _record_write(partition: str, change: Change) -> Write:
         "record": _ENCODER.encode(record).decode(),
         "state": record.state.value,
         "updatedAt": record.updated_at,
+        "listed": LIST_LAYOUT,
     }
     key = keys.device_key(record.device_id)
     if change.before is None:
@@ -78,7 +84,7 @@ def _due_writes(partition: str, change: Change) -> list[Write]:
 def _expiry_writes(partition: str, change: Change) -> list[Write]:
     before = _expiry_row(partition, change.before.record) if change.before else None
     after = _expiry_row(partition, change.after)
-    if before == after:
+    if before == after and (change.before is None or change.before.listed == LIST_LAYOUT):
         return []
     moved = [Write("delete", before)] if before and (after is None or before.key != after.key) else []
     if after:
@@ -119,28 +125,34 @@ def _due_key(record: DeviceRecord) -> str | None:
 
 
 def _expiry_row(partition: str, record: DeviceRecord) -> Row | None:
-    """The row that lists read: it holds all that a line of a list shows. A retired device is in no list."""
+    """The row that lists read: all that a line shows and a filter asks for. A retired device is in no list."""
     if record.state is State.RETIRED:
         return None
     certificate = record.certificate
     valid_until = certificate.valid_until if certificate else None
-    values: dict[str, Value] = {
+    values: dict[str, Value | None] = {
         "deviceId": record.device_id,
         "state": record.state.value,
         "reason": record.reason,
         "hub": record.hub,
+        "registrationId": record.registration_id if record.registration_id != record.device_id else None,
+        "enrollmentGroup": record.enrollment_group,
+        "tags": json.dumps(dict(record.tags), separators=(",", ":"), sort_keys=True) if record.tags else None,
+        **(_listed(certificate) if certificate else {}),
     }
-    if certificate is not None:
-        values |= {
-            "validFrom": format_instant(certificate.valid_from),
-            "validUntil": format_instant(certificate.valid_until),
-            "evidence": certificate.evidence.value,
-        }
-    if certificate is not None and certificate.thumbprint is not None:
-        values["thumbprint"] = certificate.thumbprint
-    if certificate is not None and certificate.authority_key_id is not None:
-        values["authorityKeyId"] = certificate.authority_key_id
-    return Row(partition, keys.expires_key(valid_until, record.device_id), values)
+    held = {name: value for name, value in values.items() if value is not None}
+    return Row(partition, keys.expires_key(valid_until, record.device_id), held)
+
+
+def _listed(certificate: Certificate) -> dict[str, Value | None]:
+    return {
+        "validFrom": format_instant(certificate.valid_from),
+        "validUntil": format_instant(certificate.valid_until),
+        "evidence": certificate.evidence.value,
+        "thumbprint": certificate.thumbprint,
+        "issuer": certificate.issuer,
+        "authorityKeyId": certificate.authority_key_id,
+    }
 
 
 def _history_writes(partition: str, device_id: str, entry: HistoryEntry) -> list[Write]:

@@ -7,14 +7,13 @@ Row `cursor!snapshot` holds how far a scan is and what it has counted, row `snap
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared.clock import Clock
-from shared.contracts import format_instant, parse_instant
+from shared.contracts import parse_instant
 from shared.domain.keys import FLEET_PARTITION
 from shared.domain.policy import RenewalPolicy
 from shared.domain.snapshot import Line, Tally
@@ -27,8 +26,6 @@ STEP: Final = 5000
 """Devices between two stored cursors: five pages."""
 RUN: Final = timedelta(minutes=4)
 """How long one run scans: less than the timer's interval and any function's timeout."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,6 @@ class Snapshots:
         row = Row(FLEET_PARTITION, LATEST, {"takenAt": taken, "snapshot": json.dumps(tally.to_document())})
         cursor = Row(FLEET_PARTITION, PROGRESS, {})
         await self._table.commit(FLEET_PARTITION, [Write("upsert", row), Write("delete", cursor)])
-        _log.info("snapshot of %d devices, begun at %s", tally.total, format_instant(tally.at))
 
 
 def read_snapshot(row: Row) -> Tally:

@@ -16,6 +16,7 @@ from shared.domain import keys
 from shared.domain.changes import Reduction
 from shared.domain.record import DeviceRecord
 from shared.errors import Conflict, FleetcertError, InfrastructureFault, SettingsError
+from shared.logs import about
 from shared.services.ports import Row, Table, Write
 from shared.services.rows import Change, Stored, stored, writes
 
@@ -128,7 +129,8 @@ class FleetStore:
             raise
         except FleetcertError:
             if len(batch) == 1:
-                _log.exception("storage refuses the record of %s", batch[0][0].after.device_id)
+                device_id = batch[0][0].after.device_id
+                _log.exception("storage refuses the record of %s", device_id, extra=about(device_id=device_id))
                 return []
         alone = [await self._commit_what_is_sound(partition, [one]) for one in batch]
         return list(chain.from_iterable(alone))

@@ -12,6 +12,7 @@ from shared.domain.keys import FLEET_PARTITION, escape
 from shared.domain.record import Actor
 from shared.domain.suppressing import TAG, Suppression
 from shared.errors import NotPossible
+from shared.logs import about, one_line
 from shared.services.ports import Row, Table, Write
 
 LONGEST: Final = timedelta(days=365)
@@ -40,8 +41,20 @@ class Suppressions:
             self._known_until = now + CACHE_LIFE
         return tuple(s for s in self._known if s.until > now)
 
-    async def add(self, *, alert_type: str, device: str, until: datetime, actor: Actor, reason: str) -> Suppression:
-        """Stores one. Other instances heed it within 30 s. Raises: NotPossible without an end, a reason or room."""
+    async def add(
+        self,
+        *,
+        alert_type: str,
+        device: str,
+        until: datetime,
+        actor: Actor,
+        reason: str,
+        suppression_id: str | None = None,
+    ) -> Suppression:
+        """Stores one, in place of one with the id. Other instances heed it within 30 s.
+
+        Raises: NotPossible without an end, a reason or room.
+        """
         now = self._clock.now()
         if not now < until <= now + LONGEST:
             raise NotPossible(f"a suppression ends in the future, within {LONGEST.days} days")
@@ -53,10 +66,18 @@ class Suppressions:
         if len(await self._stored()) >= MOST:
             raise NotPossible(f"{MOST} suppressions stand already: lift some")
         suppression = Suppression(
-            id=str(uuid4()), alert_type=alert_type, device=device, until=until, actor=actor, reason=reason
+            id=suppression_id or str(uuid4()),
+            alert_type=alert_type,
+            device=device,
+            until=until,
+            actor=actor,
+            reason=reason,
         )
-        await self._table.commit(FLEET_PARTITION, [Write("insert", _row(suppression))])
+        await self._table.commit(FLEET_PARTITION, [Write("upsert", _row(suppression))])
         self._known_until = None
+        who = actor.object_id or actor.name
+        fields = about(kind="alertsSuppressed", alert_type=alert_type, device_id=device, actor=who, reason=reason)
+        _log.info("%s of %s suppressed until %s", one_line(alert_type), one_line(device), until, extra=fields)
         return suppression
 
     async def lift(self, suppression_id: str) -> None:

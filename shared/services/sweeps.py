@@ -21,9 +21,6 @@ from shared.services.ports import Alerts, Row, Table, Value, Write
 HEARTBEAT: Final = "cursor!sweep"
 PATIENCE: Final = timedelta(minutes=15)
 """A wave fills the budget for a few ticks; only what lasts longer needs a person."""
-_KNOWN_REASONS: Final = frozenset(
-    value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)
-)
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +59,8 @@ class Sweeps:
         if since is not None:
             values["atCapacitySince"] = since
         await self._table.commit(FLEET_PARTITION, [Write("upsert", Row(FLEET_PARTITION, HEARTBEAT, values))])
+        telemetry.note(telemetry.SWEEP_AGE, 0)
+        telemetry.note(telemetry.SWEEP_LAST_SUCCESS, now.timestamp())
 
     async def _tell(self, outcome: SweepOutcome, since: datetime, now: datetime) -> str | None:
         """The hour in which it was told; None where it could not be."""
@@ -91,8 +90,6 @@ def _measure(outcome: SweepOutcome) -> None:
     telemetry.note(telemetry.SWEEP_ACTED, outcome.commands)
     telemetry.note(telemetry.SWEEP_AT_CAPACITY, outcome.over_budget)
     telemetry.note(telemetry.SWEEP_LAG, outcome.worst_lag.total_seconds())
-    telemetry.note(telemetry.SWEEP_AGE, 0)
     for reason, count in outcome.reasons.items():
         if reason != reasons.COMMAND_QUEUED:
-            known = reason if reason in _KNOWN_REASONS else telemetry.OTHER
-            telemetry.note(telemetry.SWEEP_SKIPPED, count, {"reason": known})
+            telemetry.note(telemetry.SWEEP_SKIPPED, count, {"reason": reason})

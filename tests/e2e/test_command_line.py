@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,8 +16,6 @@ from typing import Any
 
 import pytest
 from support.local_azure import Up
-
-DEVICE = "cli-device-1"
 
 type Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -43,18 +45,19 @@ def cli(running: Up, azure: dict[str, Any]) -> Cli:
 @pytest.fixture
 def device(cli: Cli, running: Up, tmp_path: Path) -> Iterator[str]:
     """A device that was onboarded and runs, both by the command line."""
-    issued = cli("onboard", "device", "issue", DEVICE, "--directory", ".local/onboarding", "--output", str(tmp_path))
+    device_id = f"cli-device-{secrets.token_hex(4)}"
+    issued = cli("onboard", "device", "issue", device_id, "--directory", ".local/onboarding", "--output", str(tmp_path))
     assert issued.returncode == 0, issued.stderr
     agent = subprocess.Popen(
         command(
-            *("device", "run", "--registration-id", DEVICE, "--state-dir", str(tmp_path / "state")),
+            *("device", "run", "--registration-id", device_id, "--state-dir", str(tmp_path / "state")),
             *("--onboarding-cert", str(tmp_path / "device-full-chain.pem")),
             *("--onboarding-key", str(tmp_path / "device.key")),
         ),
         cwd=running.folder.parent,
         stdout=(tmp_path / "device.log").open("wb"),
     )
-    yield DEVICE
+    yield device_id
     agent.send_signal(signal.SIGINT)
     agent.wait(10)
 
@@ -68,16 +71,34 @@ def wait_for(cli: Cli, *arguments: str, say: str) -> str:
 
 
 def test_a_device_is_onboarded_listed_renewed_and_shut_out(cli: Cli, device: str):
-    assert " valid " in wait_for(cli, "fleet", "list", say=device)
-    thumbprint = _value(cli("fleet", "show", device).stdout, "certificate.thumbprint")
+    wait_for(cli, "fleet", "list", "--text", device, "--state", "valid", say=device)
+    thumbprint = thumbprint_of(cli, device)
     assert cli("fleet", "renew", device, "--reason", "test of the command line").returncode == 0
-    deadline = time.monotonic() + 20
-    while _value(cli("fleet", "show", device).stdout, "certificate.thumbprint") == thumbprint:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert another_than(cli, device, thumbprint)
     assert cli("fleet", "disable", device, "--reason", "stolen").returncode == 0
     shown = wait_for(cli, "fleet", "show", device, say="containment.hubDisabledAt")
     assert _value(shown, "containment.reason") == "stolen"
+    told = json.loads(cli("fleet", "history", device, "--output", "json").stdout)
+    assert {"certificateIssued", "certificateRenewed", "disableRequested"} <= {change["kind"] for change in told}
+
+
+def test_many_devices_are_renewed_by_an_operation_and_exported(cli: Cli, device: str, running: Up):
+    wait_for(cli, "fleet", "list", "--text", device, "--state", "valid", say=device)
+    thumbprint = thumbprint_of(cli, device)
+    chosen = running.folder.parent / "ids.txt"
+    chosen.write_text(f"{device}\n")
+    request = ("fleet", "renew", "--ids-from", str(chosen), "--reason", "test of bulk requests")
+    assert "would touch 1 of 1 devices" in cli(*request).stdout
+    assert thumbprint_of(cli, device) == thumbprint
+    done = cli(*request, "--apply", "--yes", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    assert (json.loads(done.stdout)["state"], json.loads(done.stdout)["done"]) == ("done", 1)
+    renewed = another_than(cli, device, thumbprint)
+    exported = cli("fleet", "export", "-", "--text", device)
+    assert exported.returncode == 0, exported.stderr
+    [row] = csv.DictReader(io.StringIO(exported.stdout))
+    assert (row["deviceId"], row["thumbprint"]) == (device, renewed)
+    assert "export" in cli("fleet", "operations").stdout
 
 
 def test_a_problem_of_the_api_is_one_clear_line(cli: Cli):
@@ -98,6 +119,19 @@ def test_an_api_that_is_not_there_is_said_so(cli: Cli):
     assert (
         "set both FLEETCERT_URL and FLEETCERT_TOKEN" in cli("fleet", "list", FLEETCERT_URL="http://127.0.0.1:1").stderr
     )
+
+
+def thumbprint_of(cli: Cli, device_id: str) -> str | None:
+    return _value(cli("fleet", "show", device_id).stdout, "certificate.thumbprint")
+
+
+def another_than(cli: Cli, device_id: str, thumbprint: str | None) -> str | None:
+    """The thumbprint of the device's certificate, once it is a new one."""
+    deadline = time.monotonic() + 20
+    while (current := thumbprint_of(cli, device_id)) == thumbprint:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return current
 
 
 def _value(shown: str, name: str) -> str | None:

@@ -16,6 +16,7 @@ from azure.data.tables import TableClient
 from azure.iot.device import IoTHubDeviceClient, Message
 from azure.iot.hub import IoTHubRegistryManager
 from azure.storage.blob import ContainerClient
+from support.alert_schemas import validate
 from support.hub_clients import Operational, eventually, operational_credentials, sdk_client
 
 from fleetcert.certificates import thumbprint
@@ -50,7 +51,10 @@ class Operator:
 
     def alerts(self, kind: str, device_id: str) -> list[dict[str, Any]]:
         log = httpx.get(self.azure["eventgrid_log_url"]).json()
-        return [a for a in log if a["type"] == kind and a["subject"] == f"devices/{device_id}"]
+        told = [a for a in log if a["type"] == kind and a["subject"] == f"devices/{device_id}"]
+        for alert in told:
+            validate(alert["dataschema"], alert["data"])
+        return told
 
 
 @dataclass

@@ -20,8 +20,9 @@ DOCUMENTED = {
     "functions_url", "roles", "dps_endpoint", "dps_id_scope", "dps_service_connection_string", "iothub_hostname",
     "iothub_service_connection_string", "mqtt_host", "mqtt_port", "eventhub_connection_string", "eventhub_names",
     "storage_connection_string", "identity_endpoint", "identity_header", "arm_endpoint", "subscription_id",
-    "resource_group", "dps_name", "adr_namespace", "eventgrid_endpoint", "eventgrid_log_url", "ca_bundle",
-    "onboarding", "policy_validity_seconds", "settings",
+    "resource_group", "dps_name", "adr_namespace", "eventgrid_endpoint", "eventgrid_log_url",
+    "applicationinsights_connection_string", "applicationinsights_log_url", "ca_bundle", "onboarding",
+    "policy_validity_seconds", "settings",
 }  # fmt: skip
 
 type Start = Callable[..., Up]

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from support import bicep
 
-from shared.settings import Settings
+from shared.settings import Settings, TelemetrySettings
 
 FILE: Final = bicep.INFRA / "modules/app-settings.bicep"
 TUNED: Final = bicep.INFRA / "settings.json"
@@ -25,8 +25,7 @@ BY_THE_HOST: Final[Mapping[str, str]] = {
     "AzureWebJobsStorage__tableServiceUri": "the host's own storage: its diagnostic events",
     "AzureWebJobsStorage__credential": "the host reaches its storage by identity",
     "AzureWebJobsStorage__clientId": "and by which",
-    "APPLICATIONINSIGHTS_CONNECTION_STRING": "where the host and the worker send telemetry",
-    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "and that they do so by identity",
+    "PYTHON_ENABLE_OPENTELEMETRY": "the worker tells the host that the app exports its own lines",
     "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "the identity that proves the app registration",
     "WEBSITE_AUTH_AAD_ALLOWED_TENANTS": "whose tokens App Service Authentication takes",
 }
@@ -40,6 +39,14 @@ BY_THE_PLATFORM: Final[Mapping[str, str]] = {
     "IotEvents": "the other form of IotEvents__fullyQualifiedNamespace",
     "DpsEvents": "the other form of DpsEvents__fullyQualifiedNamespace",
     "ConnectionEvents": "the other form of ConnectionEvents__fullyQualifiedNamespace",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "where there is no Application Insights; the host would export there too",
+    "TELEMETRY_CONSOLE": "for somebody who looks at a console",
+    "OTEL_SDK_DISABLED": "for somebody who wants no telemetry",
+    "OTEL_SERVICE_NAME": "where there is no site whose name it takes",
+    "LOG_FORMAT": "where lines are collected from a stream",
+    "WEBSITE_SITE_NAME": "the platform's name of the app",
+    "WEBSITE_INSTANCE_ID": "the platform's name of the instance",
+    "REGION_NAME": "the platform's region",
 }
 """Settings that the code reads and that no template may set."""
 
@@ -56,7 +63,8 @@ def set_by_the_deployment() -> dict[str, str]:
 
 def read_by_the_app() -> dict[str, str]:
     """Name -> where it is read."""
-    where = {info.encode_name: "shared/settings.py" for info in msgspec.structs.fields(Settings)}
+    kinds = Settings, TelemetrySettings
+    where = {info.encode_name: "shared/settings.py" for kind in kinds for info in msgspec.structs.fields(kind)}
     for file in sorted((bicep.ROOT / "functions").glob("*.py")):
         source, name = file.read_text(), f"functions/{file.name}"
         where |= dict.fromkeys(re.findall(r'"%(\w+)%"', source), name)

@@ -14,12 +14,16 @@ from fleetcert.local.azurite import _node
 
 SCRIPT: Final = Path(__file__).with_name("kusto.js")
 _COMMON: Final = (
-    "TimeGenerated: datetime, Properties: dynamic, OperationName: string, AppRoleName: string, Type: string"
+    "TimeGenerated: datetime, Properties: dynamic, OperationId: string, OperationName: string, AppRoleName: string, "
+    "Type: string"
 )
 TABLES: Final[Mapping[str, str]] = {
     "AppMetrics": f"({_COMMON}, Name: string, Sum: real, Min: real, Max: real, ItemCount: int)",
     "AppRequests": f"({_COMMON}, Name: string, Success: bool, ResultCode: string, DurationMs: real, ItemCount: int)",
     "AppExceptions": f"({_COMMON}, ExceptionType: string, OuterMessage: string, ProblemId: string, ItemCount: int)",
+    "AppDependencies": f"({_COMMON}, Name: string, Success: bool, DependencyType: string, Target: string, "
+    "Data: string, DurationMs: real, ItemCount: int)",
+    "AppTraces": f"({_COMMON}, Message: string, SeverityLevel: int, ItemCount: int)",
     "AzureMetrics": "(TimeGenerated: datetime, MetricName: string, Resource: string, ResourceProvider: string, "
     "Total: real, Count: real, Maximum: real, Minimum: real, Average: real, TimeGrain: string, UnitName: string)",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import string
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.record import Actor, Certificate, Command, Containment, DeviceRecord, Evidence, State
+from shared.domain.selecting import MOST_IDS
 from shared.errors import (
-    CommandRefused,
     Conflict,
     FleetcertError,
     InfrastructureFault,
@@ -22,11 +22,29 @@ from shared.errors import (
     SettingsError,
     Throttled,
 )
+from shared.schemas import bulk as bulk_requests
 from shared.schemas.access import Forbidden, Role, Unauthenticated
-from shared.schemas.answers import device_answer, encode, page_answer, read_cursor
-from shared.schemas.problems import BodyTooLarge, MethodNotAllowed, UnsupportedMediaType, headers_of, problem_of
-from shared.schemas.requests import DisableRequest, Invalid, Malformed, RenewRequest, decode, device_id, page_limit
-from shared.services.devices import DeviceLine, Page
+from shared.schemas.answers import encode
+from shared.schemas.devices import device_answer
+from shared.schemas.lists import history_answer, page_answer, read_cursor
+from shared.schemas.problems import MethodNotAllowed, headers_of, problem_of
+from shared.schemas.requests import (
+    BodyTooLarge,
+    DisableRequest,
+    Invalid,
+    LengthRequired,
+    Malformed,
+    RenewRequest,
+    SecretSent,
+    UnsupportedMediaType,
+    decode,
+    device_id,
+    in_utc,
+    read_body,
+)
+from shared.services.bulk import MAX_AFFECTED
+from shared.services.histories import HistoryPage
+from shared.services.listing import Page
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 ID_ALPHABET = string.ascii_letters + string.digits + "-:.+%_#*?!(),=@;$'"
@@ -62,9 +80,47 @@ def test_a_misspelt_member_is_refused_and_named():
         decode(b'{"reason": "x", "resaon": "y"}', RenewRequest)
 
 
-@pytest.mark.parametrize(("text", "limit"), [(None, 100), ("1", 1), ("500", 500)])
-def test_a_page_has_a_bounded_size(text: str | None, limit: int):
-    assert page_limit(text) == limit
+JSON = {"content-type": "application/json; charset=utf-8"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "error"),
+    [
+        (b'{"reason":"x"}', {}, UnsupportedMediaType),
+        (b'{"reason":"x"}', {"content-type": "text/plain"}, UnsupportedMediaType),
+        (b"", {**JSON, "transfer-encoding": "chunked"}, LengthRequired),
+        (b"", JSON, Malformed),
+        (b'{"reason":"' + b"x" * 65_536 + b'"}', JSON, BodyTooLarge),
+        (b'{"reason":""}', JSON, Invalid),
+    ],
+)
+def test_a_body_that_cannot_be_taken_says_why(body: bytes, headers: dict[str, str], error: type[Exception]):
+    with pytest.raises(error):
+        read_body(body, headers, RenewRequest)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN EC PRIVATE KEY-----",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        "HostName=h;SharedAccessKeyName=owner;SharedAccessKey=AAAA",
+        "AccountName=a;AccountKey=AAAA",
+    ],
+)
+def test_a_body_that_holds_a_secret_is_refused_without_repeating_it(secret: str):
+    body = json.dumps({"reason": "x", "onboardingPem": f"{PEM}{secret}"}).encode()
+    with pytest.raises(SecretSent) as refusal:
+        read_body(body, JSON, DisableRequest)
+    assert secret not in str(refusal.value)
+
+
+def test_an_instant_beyond_the_calendar_is_its_end():
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert in_utc(first.replace(tzinfo=timezone(timedelta(hours=14)))) == first
+    assert in_utc(last.replace(tzinfo=timezone(timedelta(hours=-12)))) == last
+    assert in_utc(NOON.astimezone(timezone(timedelta(hours=2)))) == NOON
 
 
 def record(**changes: Any) -> DeviceRecord:
@@ -124,12 +180,17 @@ def test_an_answer_shows_how_far_containment_is_and_not_the_certificate_it_uses(
 
 def test_a_pages_cursor_leads_back_to_its_place():
     key = "expires!20261223T120000!dev~23one"
-    line = DeviceLine(
-        device_id="dev#one", state="valid", reason="", hub="h", valid_until=None, thumbprint=None, evidence=None
-    )
-    answer = page_answer(Page((line,), key))
+    answer = page_answer(Page((), key))
+    assert answer.cursor is not None
     assert read_cursor(answer.cursor) == key
     assert page_answer(Page((), None)).cursor is None
+
+
+def test_a_cursor_of_one_devices_history_does_not_open_anothers():
+    cursor = history_answer("dev-1", HistoryPage((), "history!dev-1!0!e")).cursor
+    assert cursor is not None
+    with pytest.raises(Malformed):
+        read_cursor(cursor, "history!dev-2!")
 
 
 @given(st.text())
@@ -147,15 +208,16 @@ def test_a_cursor_that_no_page_gave_reaches_no_other_rows(text: str):
     [
         (Malformed("x"), 400, "malformed"),
         (Unauthenticated("x"), 401, "unauthenticated"),
-        (Forbidden(Role.READ), 403, "forbidden"),
+        (Forbidden([Role.READ]), 403, "forbidden"),
         (NotFound("device", "d"), 404, "not-found"),
-        (MethodNotAllowed("GET"), 405, "method-not-allowed"),
+        (MethodNotAllowed(["GET"]), 405, "method-not-allowed"),
         (NotPossible("x"), 409, "not-possible"),
         (Conflict("x"), 409, "conflict"),
-        (CommandRefused("queue-full", "x"), 409, "command-refused"),
-        (BodyTooLarge("x"), 413, "too-large"),
+        (LengthRequired(), 411, "length-required"),
+        (BodyTooLarge(), 413, "too-large"),
         (UnsupportedMediaType(), 415, "unsupported-media-type"),
         (Invalid("x"), 422, "invalid"),
+        (SecretSent(), 422, "secret-sent"),
         (FleetcertError("x"), 500, "unexpected"),
         (KeyError("x"), 500, "unexpected"),
         (SettingsError("S", "x"), 503, "settings"),
@@ -169,7 +231,12 @@ def test_every_error_is_one_problem(error: Exception, status: int, name: str):
 
 
 def test_a_problem_comes_with_the_headers_that_http_asks_for():
-    assert headers_of(MethodNotAllowed("GET, HEAD")) == {"Allow": "GET, HEAD"}
+    assert headers_of(MethodNotAllowed(["GET", "HEAD"])) == {"Allow": "GET, HEAD"}
     assert headers_of(Unauthenticated("x")) == {"WWW-Authenticate": "Bearer"}
     assert headers_of(Throttled("s", timedelta(seconds=6.2))) == {"Retry-After": "7"}
     assert headers_of(NotFound("device", "d")) == {}
+
+
+def test_what_the_edge_says_of_its_bounds_is_the_services_own():
+    assert bulk_requests.MOST_IDS == MOST_IDS
+    assert bulk_requests.MAX_AFFECTED == MAX_AFFECTED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import pytest
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential, AzureSasCredential
 from azure.core.pipeline import PipelineContext, PipelineRequest
@@ -63,3 +65,18 @@ def test_a_refusal_names_the_operation_the_status_and_the_code() -> None:
         list(transactions._answers(answer))
     problem = refused.value
     assert (problem.place, problem.status, problem.code) == (3, 412, "UpdateConditionNotSatisfied")
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    ("value", "typed"),
+    [
+        (2**31 - 1, {"n": 2**31 - 1}),
+        (2**31, {"n": "2147483648", "n@odata.type": "Edm.Int64"}),
+        (-(2**31), {"n": -(2**31)}),
+        (True, {"n": True}),
+        (HTTPStatus.OK, {"n": 200}),  # a range looks for a subclass's number one by one, four billion times
+    ],
+)
+def test_a_number_of_whatever_class_is_typed_at_once(value: int, typed: dict[str, object]) -> None:
+    assert transactions._typed("n", value) == typed

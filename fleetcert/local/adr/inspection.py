@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from fleetcert.certificates import thumbprint
+from fleetcert.certificates import key_identifier, thumbprint
 from fleetcert.local.adr.registry import DeviceRegistry
 from fleetcert.local.arm_protocol import authorize
 from fleetcert.local.ports import Credentials
@@ -14,7 +14,10 @@ from shared.contracts import format_instant
 
 
 def inspection_routes(registry: DeviceRegistry, credentials: Credentials) -> Iterable[web.RouteDef]:
-    """`GET /_local/certificates`: [{"deviceId", "thumbprint", "notAfter"}], each device's oldest first."""
+    """`GET /_local/certificates`: [{"deviceId", "thumbprint", "notAfter", "key"}], each device's oldest first.
+
+    key: the subject key identifier, by which one sees whether a device made a new one.
+    """
 
     async def certificates(request: web.Request) -> web.Response:
         authorize(request, credentials)
@@ -24,6 +27,7 @@ def inspection_routes(registry: DeviceRegistry, credentials: Credentials) -> Ite
                     "deviceId": device.device_id,
                     "thumbprint": thumbprint(certificate),
                     "notAfter": format_instant(certificate.not_valid_after_utc),
+                    "key": key_identifier(certificate),
                 }
                 for device in registry.devices
                 for certificate in device.issued

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fleetcert.local.demo.cloud import Attempt, Cloud, Issued
+from fleetcert.local.cloud import Attempt, Cloud, Issued
 from fleetcert.local.fleet import device_names
 from fleetcert.local.manners import Manner
 from shared.contracts import AlertType
@@ -29,9 +29,10 @@ class Sight:
     records: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, cloud: Cloud, devices: int) -> Sight:
-        """Reads all of it."""
+    def of(cls, cloud: Cloud, devices: int, *, is_final: bool = True) -> Sight:
+        """Reads all of it. is_final: each device's record is read; else the app's list stands for them."""
         manners = device_names(devices)
+        records = {one: cloud.record(one) for one in manners} if is_final else cloud.records_in_short()
         return cls(
             manners=manners,
             identities=cloud.identities(),
@@ -40,7 +41,7 @@ class Sight:
             alerts=cloud.alerts(),
             dead_letters=cloud.dead_letters(),
             attempts=cloud.attempts(),
-            records={device_id: cloud.record(device_id) for device_id in manners},
+            records=records,
         )
 
     def named(self, manner: Manner) -> list[str]:

@@ -6,11 +6,11 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -19,17 +19,17 @@ import psutil
 from rich.console import Console
 from rich.live import Live
 
+from fleetcert.local.child_azure import child_azure
+from fleetcert.local.cloud import Cloud
 from fleetcert.local.config import LocalConfig
+from fleetcert.local.demo.agents import FleetLog
 from fleetcert.local.demo.claims import CLAIMS, Sight, Summary, summarize
-from fleetcert.local.demo.cloud import Cloud
+from fleetcert.local.demo.pace import Pace
 from fleetcert.local.demo.screen import Screen, show_summary
 from fleetcert.local.manners import Manner
-from fleetcert.local.processes import CannotStart, Child, start_child
+from fleetcert.local.processes import start_child
 
-VALIDITY_SECONDS: Final = 160
-"""Two renewal windows fit in five minutes, and a certificate still has time for eight commands in its window."""
 _DEADLINE_SECONDS: Final = 285.0
-_START_SECONDS: Final = 90.0
 _PATIENCE_SECONDS: Final = 12.0
 _LOOK_SECONDS: Final = 1.0
 
@@ -37,12 +37,15 @@ _LOOK_SECONDS: Final = 1.0
 def run(devices: int, console: Console) -> Summary:
     """Runs the demo with so many devices and writes `.local/demo.json`. Raises: CannotStart, ChildDied."""
     logging.getLogger("azure").setLevel(logging.ERROR)
-    config = LocalConfig.from_environment(os.environ)
+    config, pace = LocalConfig.from_environment(os.environ), Pace.of(devices)
     screen = Screen()
-    with Memory() as memory, local_azure(config, console) as azure, Cloud(azure) as cloud:
+    with Memory() as memory, local_azure(config, console, pace) as azure, Cloud(azure) as cloud:
         started = time.monotonic()
-        with fleet(config, devices), Live(screen, console=console, refresh_per_second=4, transient=True):
-            Course(cloud, devices, screen, started).follow()
+        with (
+            fleet(config, devices, pace) as agents,
+            Live(screen, console=console, refresh_per_second=4, transient=True),
+        ):
+            Course(cloud, agents, devices, screen, started).follow()
             summary = _final(cloud, devices, started)
     summary.seconds = round(time.monotonic() - started, 1)
     summary.peak_rss_mb = round(memory.peak / 2**20, 1)
@@ -52,41 +55,29 @@ def run(devices: int, console: Console) -> Summary:
 
 
 @contextmanager
-def local_azure(config: LocalConfig, console: Console) -> Iterator[dict[str, Any]]:
-    """`fleetcert local up` in a process of its own, until it has said where everything is."""
-    config.azure_file.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fleetcert-demo-") as folder, console.status("starting the local Azure"):
-        environment = {"VALIDITY": str(VALIDITY_SECONDS)}
-        command = [sys.executable, "-m", "fleetcert", "local", "up"]
-        child = start_child("the local Azure", command, Path(folder) / "up.log", environment)
-        try:
-            _await_file(config.azure_file, child)
-            console.print(f"The local Azure is up; certificates live {VALIDITY_SECONDS} seconds.")
-            yield json.loads(config.azure_file.read_text())
-        finally:
-            child.stop()
-
-
-def _await_file(file: Path, child: Child) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not file.exists():
-        child.require_alive()
-        if time.monotonic() > deadline:
-            raise CannotStart(f"the local Azure is not up after {_START_SECONDS:.0f} s:\n{child.log_tail()}")
-        time.sleep(0.1)
+def local_azure(config: LocalConfig, console: Console, pace: Pace) -> Iterator[dict[str, Any]]:
+    """The local Azure with the app, until it has said where everything is."""
+    with ExitStack() as stack:
+        with console.status("starting the local Azure"):
+            environment = {"VALIDITY": str(pace.validity_seconds)}
+            azure = stack.enter_context(child_azure(config.azure_file, environment))
+        console.print(f"The local Azure is up; certificates live {pace.validity_seconds} seconds.")
+        yield azure
 
 
 @contextmanager
-def fleet(config: LocalConfig, devices: int) -> Iterator[Child]:
-    """The simulated devices, in a process of their own."""
+def fleet(config: LocalConfig, devices: int, pace: Pace) -> Iterator[FleetLog]:
+    """The simulated devices, in a process of their own, and what they say."""
+    events = config.folder / "fleet-events.jsonl"
     command: list[str | Path] = [
         *(sys.executable, "-m", "fleetcert.local.fleet"),
         *("--azure", config.azure_file, "--devices", str(devices)),
-        *("--directory", config.folder / "fleet", "--events", config.folder / "fleet-events.jsonl"),
+        *("--directory", config.folder / "fleet", "--events", events),
+        *("--stagger-seconds", str(pace.stagger_seconds)),
     ]
     child = start_child("the simulated fleet", command, config.folder / "fleet.log")
     try:
-        yield child
+        yield FleetLog(events)
         child.require_alive()
     finally:
         child.stop()
@@ -95,8 +86,9 @@ def fleet(config: LocalConfig, devices: int) -> Iterator[Child]:
 class Course:
     """What has to come, in its order, and what the operator does on the way."""
 
-    def __init__(self, cloud: Cloud, devices: int, screen: Screen, started: float) -> None:
+    def __init__(self, cloud: Cloud, agents: FleetLog, devices: int, screen: Screen, started: float) -> None:
         self._cloud = cloud
+        self._agents = agents
         self._devices = devices
         self._screen = screen
         self._started = started
@@ -107,8 +99,8 @@ class Course:
         """Looks until every claim holds, or time is up."""
         while time.monotonic() - self._started < _DEADLINE_SECONDS:
             self._screen.seconds = time.monotonic() - self._started
-            self._screen.fleet(self._cloud.lines())
-            sight = Sight.of(self._cloud, self._devices)
+            sight = Sight.of(self._cloud, self._devices, is_final=False)
+            self._screen.fleet(Counter(one["state"] for one in sight.records.values()), self._agents.doing())
             self._show(sight)
             if not self._acted and all(map(sight.is_recorded_exactly, sight.manners)):
                 self._act(sight)

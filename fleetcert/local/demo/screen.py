@@ -48,6 +48,7 @@ class Screen:
         self._tasks: dict[str, Any] = {}
         self._happened: list[str] = []
         self._states: Counter[str] = Counter()
+        self._doing: Counter[str] = Counter()
         self.seconds = 0.0
 
     def stage(self, name: str, done: int, of: int) -> None:
@@ -56,9 +57,9 @@ class Screen:
             self._tasks[name] = self._progress.add_task(name, total=of)
         self._progress.update(self._tasks[name], completed=min(done, of))
 
-    def fleet(self, lines: list[dict[str, Any]]) -> None:
-        """The app's list of devices."""
-        self._states = Counter(line["state"] for line in lines)
+    def fleet(self, states: Counter[str], doing: Counter[str]) -> None:
+        """The devices by their state in the app's records, and by what they say they are doing themselves."""
+        self._states, self._doing = states, doing
 
     def tell(self, text: str) -> None:
         """Something worth a line."""
@@ -70,8 +71,9 @@ class Screen:
             for state, style in _STATES.items()
             if self._states[state]
         )
+        doing = Text("devices: ", style="dim").append(", ".join(f"{n} {what}" for what, n in self._doing.most_common()))
         title = Text(f"fleetcert demo  {self.seconds:.0f} s", style="bold")
-        return Group(title, Text(), self._progress, Text(), states, Text(), *map(Text, self._happened))
+        return Group(title, Text(), self._progress, Text(), states, doing, Text(), *map(Text, self._happened))
 
 
 def show_summary(console: Console, summary: Summary) -> None:

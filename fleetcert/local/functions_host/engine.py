@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import secrets
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,8 @@ from typing import Any
 
 import azure_functions_runtime as runtime
 from azure_functions_runtime.native_invocation import invocation_request_native
+
+from fleetcert.local.functions_host.trace_context import next_context
 
 _MODULE = "function_app"
 _LARGEST_EXPONENT = 32
@@ -100,14 +101,18 @@ class Engine:
         inputs: Mapping[str, Any],
         metadata: Mapping[str, Any],
         retries: int = 0,
+        caller: str | None = None,
     ) -> Outcome:
-        """Runs the function once; what it raises is in the outcome. inputs and metadata: Datums by name."""
+        """Runs the function once; what it raises is in the outcome. inputs and metadata: Datums by name.
+
+        caller: the `traceparent` of who asked for it, where that is known.
+        """
         ok, returned, outputs, error, _ = await invocation_request_native(
             invocation_id,
             function.function_id,
             list(inputs.items()),
             dict(metadata),
-            trace_parent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+            trace_parent=next_context(caller),
             retry_count=retries,
             max_retry_count=function.retry.max_retries if function.retry else 0,
         )

@@ -62,7 +62,7 @@ class HttpFront:
 
         application.router.add_get("/admin/host/status", host_status)
         application.router.add_post("/admin/functions/{name}", admin_run)
-        application.router.add_route("*", "/{path:.*}", self._serve)
+        application.router.add_route("*", r"/{path:[\s\S]*}", self._serve)  # a path may hold an encoded line break
         return application
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -85,7 +85,8 @@ class HttpFront:
         )
         try:
             async with self._invoker.work():
-                outcome = await self._invoker.once(http.function, {http.binding["name"]: datum}, {})
+                inputs, caller = {http.binding["name"]: datum}, request.headers.get("traceparent")
+                outcome = await self._invoker.once(http.function, inputs, {}, caller=caller)
         except Stopping as error:
             raise web.HTTPServiceUnavailable from error
         return _response(outcome)

@@ -54,13 +54,21 @@ class Invoker:
                 self._idle.set()
 
     async def once(
-        self, function: Function, inputs: Mapping[str, Any], metadata: Mapping[str, Any], retries: int = 0
+        self,
+        function: Function,
+        inputs: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        retries: int = 0,
+        caller: str | None = None,
     ) -> Outcome:
-        """One invocation and its output bindings; an output that cannot be written fails the invocation."""
+        """One invocation and its output bindings; an output that cannot be written fails the invocation.
+
+        caller: the `traceparent` that a request brings.
+        """
         with self._engine.invocation(function) as invocation_id:
             logger.debug("executing")
             started = time.perf_counter()
-            outcome = await self._engine.invoke(function, invocation_id, inputs, metadata, retries)
+            outcome = await self._engine.invoke(function, invocation_id, inputs, metadata, retries, caller)
             if outcome.ok:
                 outcome = await self._write_outputs(function, outcome)
             elapsed = (time.perf_counter() - started) * 1000

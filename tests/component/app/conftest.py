@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import httpx
 import pytest
+from aiohttp import web
 from support.audit_log import FakeAuditLog
+from support.exports import FakeExports
 from support.fakes import (
     FakeAlerts,
     FakeClock,
@@ -26,8 +32,15 @@ from support.feedback import FakeFeedback
 from support.inventories import FakeInventories
 from support.reconciling import FakeEnrollmentGroups, FakeFleetQuery
 
+from fleetcert.local.credentials import TENANT_ID, Tokens
 from fleetcert.local.functions_host.engine import Engine, Function, Outcome
+from fleetcert.local.functions_host.gate import Gate, GateSettings
+from fleetcert.local.functions_host.http import HttpFront, HttpFunction
+from fleetcert.local.functions_host.invoker import Invoker
+from fleetcert.local.functions_host.keys import Keys
+from fleetcert.local.functions_host.outputs import OutputBindings
 from fleetcert.local.functions_host.wire import http_datum
+from fleetcert.local.identity import API_AUDIENCE, IdentityEndpoint, ManagedIdentity
 from shared import composition
 from shared.composition import Adapters
 
@@ -59,6 +72,7 @@ class Ports:
     renewal_commands: FakeQueue = field(default_factory=FakeQueue)
     containment: FakeQueue = field(default_factory=FakeQueue)
     operations: FakeQueue = field(default_factory=FakeQueue)
+    exports: FakeExports = field(default_factory=FakeExports)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     inventories: FakeInventories = field(default_factory=FakeInventories)
@@ -103,10 +117,24 @@ class App:
         self._engine = engine
         self.functions = {function.name: function for function in functions}
 
-    async def invoke(self, name: str, inputs: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Outcome:
+    def front(self, gate: Gate) -> web.Application:
+        """The host's own HTTP front over the app, behind a gate."""
+        http = [HttpFunction(f, f.trigger) for f in self.functions.values() if f.trigger["type"] == "httpTrigger"]
+        invoker = Invoker(self._engine, OutputBindings({}, "base64"))
+        return HttpFront(http, "api", invoker, gate, Keys()).application(_no_status, _run_nothing)
+
+    async def invoke(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        retries: int = 0,
+        caller: str | None = None,
+    ) -> Outcome:
         function = self.functions[name]
         with self._engine.invocation(function) as invocation_id:
-            return await self._engine.invoke(function, invocation_id, inputs, metadata or {})
+            return await self._engine.invoke(function, invocation_id, inputs, metadata or {}, retries, caller)
 
     async def call(
         self,
@@ -123,7 +151,7 @@ class App:
         json_headers = {} if isinstance(body, bytes) else {"content-type": "application/json"}
         request = http_datum(
             method=method,
-            url=f"http://app.example/api/{name}",
+            url=f"http://app.example/api/{name}?{urlencode(query or {})}",
             headers={**json_headers, **(headers or {})},
             query=query or {},
             params={"deviceId": device_id} if device_id is not None else {},
@@ -134,6 +162,14 @@ class App:
         members = outcome.returned.value
         sent = {key.lower(): datum.value for key, datum in members["headers"].items()}
         return Answer(int(members["status_code"].value), sent, members["body"].value)
+
+
+def _no_status() -> dict[str, Any]:
+    return {}
+
+
+async def _run_nothing(_: str) -> bool:
+    return False
 
 
 def principal_header(*roles: str, **changes: Any) -> dict[str, str]:
@@ -186,6 +222,50 @@ def fleet_app(loaded: App, ports: Ports, environment: dict[str, str], monkeypatc
     yield loaded
     for cached in ("settings", "principals"):
         composition.app.__dict__.pop(cached, None)
+
+
+@dataclass(frozen=True)
+class Served:
+    """The app over the fakes behind the local functions host's HTTP front and gate, and tokens for it."""
+
+    url: str
+    tokens: Tokens
+    http: httpx.AsyncClient
+
+    def token(self, *roles: str, **changes: Any) -> str:
+        """A caller's token, with these roles; `changes` are of its claims."""
+        claims = {"oid": "o-1", "appid": "a-1", "name": "ann", "roles": list(roles), **changes}
+        return self.tokens.issue(API_AUDIENCE, claims, timedelta(hours=1))[0]
+
+    async def ask(self, method: str, path: str, token: str | None = None, **request: Any) -> httpx.Response:
+        """A request below `/api/`; a path is sent as it is written."""
+        authorization = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        headers = {**authorization, **request.pop("headers", {})}
+        url = httpx.URL(f"{self.url}/").copy_with(raw_path=f"/api/{path}".encode())
+        return await self.http.request(method, url, headers=headers, **request)
+
+
+@asynccontextmanager
+async def listening(application: web.Application) -> AsyncIterator[str]:
+    """An application on a free port of the loopback; its URL."""
+    runner = web.AppRunner(application, max_line_size=2**16)  # what is too long for a line is the host's to refuse
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def served(fleet_app: App, environment: dict[str, str]) -> AsyncIterator[Served]:
+    """The app as callers reach it."""
+    environment["FLEETCERT_TENANT_ID"] = TENANT_ID
+    tokens = Tokens()
+    async with listening(IdentityEndpoint(tokens, ManagedIdentity()).application()) as identity:
+        gate = Gate(GateSettings(jwks=f"{identity}/discovery/keys"))
+        async with listening(fleet_app.front(gate)) as url, httpx.AsyncClient(timeout=30) as http:
+            yield Served(url, tokens, http)
 
 
 @pytest.fixture

@@ -39,7 +39,13 @@ class ScriptedEngine:
         yield "invocation-1"
 
     async def invoke(
-        self, function: Function, invocation_id: str, inputs: Mapping[str, Any], metadata: Any, retries: int
+        self,
+        function: Function,
+        invocation_id: str,
+        inputs: Mapping[str, Any],
+        metadata: Any,
+        retries: int,
+        caller: str | None,
     ) -> Outcome:
         self.retries.append(retries)
         self.bodies.append(inputs["events"].python_value)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from fleetcert.local.cloud import Attempt, Issued
 from fleetcert.local.demo.claims import Sight, summarize
-from fleetcert.local.demo.cloud import Attempt, Issued
 from fleetcert.local.fleet import device_names
 from fleetcert.local.manners import Manner
 from shared.contracts import AlertType

@@ -19,8 +19,8 @@ from support.fakes import (
     FakeTable,
 )
 from support.feedback import MAX_DELIVERIES, FakeFeedback, answer
+from support.measuring import Note
 
-from shared import telemetry
 from shared.domain import reasons
 from shared.domain.changes import Policies
 from shared.domain.record import DeviceRecord, State
@@ -243,14 +243,12 @@ async def test_a_drain_ends_before_the_first_loan_does(world: World) -> None:
     assert (await world.feedback.drain()).batches == 2
 
 
-async def test_what_ended_unheard_is_counted_once_by_its_outcome(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted: list[tuple[object, ...]] = []
-    monkeypatch.setattr("shared.telemetry.note", lambda *arguments: noted.append(arguments))
+async def test_what_ended_unheard_is_counted_once_by_its_outcome(world: World, noted: list[Note]) -> None:
     record = answer(await world.command(), "Purged", at=world.clock.now())
     for _ in range(2):
         world.queue.put(record)
         await world.feedback.drain()
-    assert noted == [(telemetry.COMMANDS_EXPIRED, 1, {"outcome": "Purged"})]
+    assert noted == [("fleetcert.commands.expired", 1, {"outcome": "Purged"})]
 
 
 async def test_a_fault_of_the_queue_is_raised(world: World) -> None:

@@ -11,7 +11,6 @@ import pytest
 from support.events import twin_event
 from support.fakes import NOON, FakeAlerts, FakeClock, FakeDeadLetters, FakeSender, FakeTable
 
-from shared import telemetry
 from shared.contracts import RenewCertificate
 from shared.domain import reasons
 from shared.domain.envelope import Envelope
@@ -30,14 +29,6 @@ from shared.services.sweeps import HEARTBEAT, Sweeps
 
 MINUTE = timedelta(minutes=1)
 DOWN = InfrastructureFault("test", "down")
-
-
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, Any]]:
-    """What is measured: name, value, attributes."""
-    notes: list[tuple[str, float, Any]] = []
-    monkeypatch.setattr(telemetry, "note", lambda m, value, attributes=None: notes.append((m.name, value, attributes)))
-    return notes
 
 
 @dataclass
@@ -118,13 +109,14 @@ async def test_a_sweep_is_measured(world: World, noted: list[Any]):
     )
     await world.tick()
     assert noted == [
-        ("fleetcert.sweep.examined", 6, None),
-        ("fleetcert.sweep.acted", 3, None),
-        ("fleetcert.sweep.at_capacity", 2, None),
-        ("fleetcert.sweep.lag", 90, None),
-        ("fleetcert.sweep.age", 0, None),
+        ("fleetcert.sweep.examined", 6, {}),
+        ("fleetcert.sweep.acted", 3, {}),
+        ("fleetcert.sweep.at_capacity", 2, {}),
+        ("fleetcert.sweep.lag", 90, {}),
         ("fleetcert.sweep.skipped", 2, {"reason": "OverBudget"}),
         ("fleetcert.sweep.skipped", 1, {"reason": "other"}),
+        ("fleetcert.sweep.age", 0, {}),
+        ("fleetcert.sweep.last_success", NOON.timestamp(), {}),
     ]
 
 
@@ -218,7 +210,7 @@ async def test_a_poison_queue_that_grows_is_told_by_its_name(world: World, noted
         (FleetAlertType.POISON_GROWING, "renewal-commands-poison")
     ]
     assert noted == [
-        ("fleetcert.dead_letters.waiting", 0, None),
+        ("fleetcert.dead_letters.waiting", 0, {}),
         ("fleetcert.poison.waiting", 1, {"queue": "renewal-commands-poison"}),
     ]
 
@@ -249,7 +241,7 @@ async def test_the_age_of_the_heartbeat_is_measured_without_the_sweep(world: Wor
     await world.tick()
     world.clock.advance(9 * MINUTE)
     assert (await world.health.look()).sweep_age == 10 * MINUTE
-    assert noted[-1] == ("fleetcert.sweep.age", 600, None)
+    assert noted[-1] == ("fleetcert.sweep.age", 600, {})
 
 
 async def test_a_look_removes_suppressions_that_have_ended(world: World):
@@ -268,7 +260,7 @@ COMMAND = RenewCertificate(
 @pytest.mark.parametrize(
     ("answer", "measured"),
     [
-        (None, ("fleetcert.commands.sent", 1, None)),
+        (None, ("fleetcert.commands.sent", 1, {})),
         (Throttled("IoT hub", MINUTE), ("fleetcert.commands.refused", 1, {"condition": "throttled"})),
         (CommandRefused("queue-full", ""), ("fleetcert.commands.refused", 1, {"condition": "queue-full"})),
         (DOWN, None),

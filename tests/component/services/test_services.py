@@ -33,6 +33,7 @@ from shared.services.batches import TRIES_AS_A_BATCH
 from shared.services.commands import Commands
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
+from shared.services.listing import Listing
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
 from shared.services.recording import Recording
@@ -65,6 +66,7 @@ class World:
         self.deadlines = Deadlines(self.store, self.outbox, self.hub, policies, self.budget, self.clock)
         self.commands = Commands(self.store, self.sender, self.hub, policies, self.clock)
         self.devices = Devices(self.store, self.deadlines, self.clock)
+        self.listing = Listing(self.table, self.store.partitions)
 
     async def record(self, device_id: str = "dev-1") -> DeviceRecord:
         stored = await self.store.load(device_id)
@@ -439,7 +441,7 @@ async def test_pages_hold_every_device_once_by_expiry(world: World) -> None:
     await world.recording.record_hub_events([*events, lifecycle_event("createDeviceIdentity", device_id="new")])
     seen, cursor = [], None
     while True:
-        page = await world.devices.page(7, cursor)
+        page = await world.listing.page(7, cursor)
         seen.extend(page.devices)
         cursor = page.cursor
         if cursor is None:
@@ -453,7 +455,7 @@ async def test_pages_hold_every_device_once_by_expiry(world: World) -> None:
 async def test_a_retired_device_leaves_the_lists_and_keeps_its_history(world: World) -> None:
     await world.issue("dev-1")
     await world.recording.record_hub_events([lifecycle_event("deleteDeviceIdentity", at=NOON + DAY, sequence=9)])
-    assert (await world.devices.page(10)).devices == ()
+    assert (await world.listing.page(10)).devices == ()
     assert len(await world.store.history("dev-1", 10)) == 2
 
 

@@ -27,6 +27,7 @@ from shared.services.commands import Commands
 from shared.services.containment import Containment
 from shared.services.deadlines import Deadlines
 from shared.services.devices import Devices
+from shared.services.listing import Listing
 from shared.services.outbox import Outbox
 from shared.services.pacing import Budget
 from shared.services.recording import Recording
@@ -59,6 +60,7 @@ class World:
         self.commands = Commands(self.store, self.sender, self.hub, policies, self.clock)
         self.containment = Containment(self.store, outbox, self.hub, self.provisioning, self.clock)
         self.devices = Devices(self.store, self.deadlines, self.clock)
+        self.listing = Listing(self.table, self.store.partitions)
 
     async def close(self) -> None:
         for adapter in (self.table, *self.queues, self.letters):
@@ -108,7 +110,7 @@ async def test_a_hundred_devices_with_strange_names_are_recorded_listed_and_swep
     await world.recording.record_hub_events(events)
     seen, cursor = [], None
     while True:
-        page = await world.devices.page(30, cursor)
+        page = await world.listing.page(30, cursor)
         seen.extend(line.device_id for line in page.devices)
         if (cursor := page.cursor) is None:
             break

@@ -92,6 +92,21 @@ def test_each_device_is_in_one_bucket_by_the_time_that_is_left(left: timedelta |
     assert list(histogram) == ["expired", "1d", "7d", "30d", "90d", "later", "none"]
 
 
+def test_the_earliest_end_is_that_of_a_certificate_in_use_that_has_not_come():
+    assert tally_of().earliest is None
+    gone = [line("expired", -DAY), line("disabled", HOUR), line("unknown", None), line("valid", timedelta())]
+    assert tally_of(*gone).earliest is None
+    tally = tally_of(*gone, line("valid", 3 * DAY), line("overdue", 2 * DAY), line("valid", 9 * DAY))
+    assert tally.earliest == NOON + 2 * DAY
+    assert Tally.from_document(tally.to_document()) == tally
+
+
+def test_a_snapshot_of_an_earlier_version_can_be_read():
+    document = tally_of(line()).to_document()
+    del document["earliest"]
+    assert Tally.from_document(document).earliest is None
+
+
 @pytest.mark.parametrize(
     ("left", "life", "day"),
     [

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from support.fakes import NOON, FakeAlerts, FakeClock, FakeTable
 
-from shared import telemetry
 from shared.contracts import AlertType
 from shared.domain.alerts import Alert, device_alert
 from shared.domain.fleet_alerts import FleetAlertType
 from shared.domain.record import Actor
 from shared.domain.suppressing import CONTAINMENT_ALERTS
 from shared.errors import InfrastructureFault, NotPossible
+from shared.schemas.alert_examples import data_of
 from shared.services.suppressions import LONGEST, MOST, Suppressions
 from shared.services.telling import DIGEST_ABOVE, Telling, digest
 
@@ -64,16 +64,9 @@ def world() -> World:
     return World()
 
 
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, Mapping[str, str] | None]]:
-    """What is measured: name, value, attributes."""
-    notes: list[tuple[str, float, Mapping[str, str] | None]] = []
-    monkeypatch.setattr(telemetry, "note", lambda m, value, attributes=None: notes.append((m.name, value, attributes)))
-    return notes
-
-
 def alerts_of(kind: str, count: int) -> list[Alert]:
-    return [device_alert(kind, f"dev-{n:04}", "x", NOON + timedelta(seconds=n)) for n in range(count)]
+    data = {name: value for name, value in data_of(kind).items() if name != "deviceId"}
+    return [device_alert(kind, f"dev-{n:04}", "x", NOON + timedelta(seconds=n), data) for n in range(count)]
 
 
 async def test_as_many_as_the_threshold_are_told_one_by_one(world: World):

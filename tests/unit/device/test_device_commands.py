@@ -1,4 +1,4 @@
-"""`fleetcert onboard` and `fleetcert device` on the command line."""
+"""`fleetcert onboard` on the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fleetcert.cli import device, onboard
+from fleetcert.cli import onboard
 from fleetcert.device.credential import OnboardingCredential
 from shared.errors import NotPossible
 
@@ -38,19 +38,3 @@ def test_a_ca_is_kept_under_its_name_and_refused_under_another_with_the_file_tha
     assert kept.output.startswith("kept")
     assert isinstance(refused.exception, NotPossible)
     assert "root-ca.pem: it is of press-root, not of other-root" in str(refused.exception)
-
-
-def test_a_device_without_a_local_azure_is_told_which_option_it_lacks(folder: Path) -> None:
-    arguments = ["run", "--registration-id", "d", "--onboarding-cert", "c", "--onboarding-key", "k", "--state-dir", "s"]
-    refused = RUNNER.invoke(device.app, arguments)
-    assert refused.exit_code == 2
-    assert "--dps-endpoint" in refused.output
-
-
-def test_an_onboarding_credential_that_is_not_there_is_named(folder: Path) -> None:
-    (folder / ".local").mkdir()
-    (folder / ".local/azure.json").write_text('{"dps_endpoint": "https://x", "dps_id_scope": "y", "ca_bundle": "z"}')
-    arguments = ["run", "--registration-id", "d", "--onboarding-cert", "c", "--onboarding-key", "k", "--state-dir", "s"]
-    refused = RUNNER.invoke(device.app, arguments)
-    assert refused.exit_code == 2
-    assert "onboarding credential" in refused.output

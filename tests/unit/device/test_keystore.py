@@ -1,111 +1,24 @@
-"""What a power loss leaves, and who may read it."""
+"""Who may read a key, and what a passphrase does."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from fleetcert.device.events import State
-from fleetcert.device.keystore import REMEMBERED_COMMANDS, Keystore
+from fleetcert.certificates import CertificateAuthority
+from fleetcert.device.csr import KeyKind
+from fleetcert.device.errors import KeyStoreLocked
+from fleetcert.device.keystore import FileKeyStore
+from fleetcert.device.options import AgentOptions
+from fleetcert.device.store import DeviceStore
 
-POWER_LOSS_POINTS = ("open", "fdopen", "fsync", "replace", "unlink")
-
-
-class PowerLoss(Exception):
-    """The world ends here; unlike OSError, nobody may handle it."""
-
-
-@pytest.fixture
-def power_fails_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Callable[[], int]]]:
-    """Arms the n-th operation on the disk; the function that it returns counts the operations so far."""
-
-    def arm(nth: int) -> Callable[[], int]:
-        count = 0
-
-        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-            def operation(*arguments: Any, **options: Any) -> Any:
-                nonlocal count
-                count += 1
-                if count == nth:
-                    raise PowerLoss
-                return real(*arguments, **options)
-
-            return operation
-
-        for name in POWER_LOSS_POINTS:
-            monkeypatch.setattr(os, name, counted(getattr(os, name)))
-        return lambda: count
-
-    yield arm
-    monkeypatch.undo()
-
-
-def test_power_may_fail_at_every_operation_on_the_disk_and_the_device_never_loses_its_certificate(
-    bench: Any, power_fails_at: Callable[[int], Callable[[], int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failures = 0
-    for nth in range(1, 200):
-        bench.restart()
-        old = bench.bring_up()
-        power_fails_at(nth)
-        failures = nth
-        with suppress(PowerLoss):
-            bench.send(command_id=f"c-{nth}")
-            bench.agent.step()
-            bench.settle()
-            failures = nth - 1
-        monkeypatch.undo()
-        if failures < nth:
-            break
-        kept = Keystore(bench.directory)
-        assert kept.current is not None
-        if kept.current != old:
-            assert kept.candidate is None
-        bench.restart()
-        bench.bring_up()
-        assert {path.suffix for path in bench.directory.iterdir()} == {".pem", ".json"}
-        assert len(list(bench.directory.glob("*.pem"))) == 1
-    assert failures > 20
-
-
-def test_power_may_fail_at_every_operation_of_the_first_start(
-    bench: Any, power_fails_at: Callable[[int], Callable[[], int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for nth in range(1, 40):
-        bench.directory = bench.directory.with_name(f"state-{nth}")
-        power_fails_at(nth)
-        with suppress(PowerLoss):
-            bench.restart()
-            bench.bring_up()
-        monkeypatch.undo()
-        bench.restart()
-        bench.bring_up()
-        assert bench.agent.state is State.OPERATIONAL
-
-
-def test_a_command_that_was_taken_is_obeyed_after_a_power_loss(bench: Any) -> None:
-    old = bench.bring_up()
-    bench.keystore.remember_command("c-1", renew=True)
-    bench.restart()
-    bench.settle()
-    assert bench.current.credential != old.credential
-    assert bench.keystore.wanted is None
-
-
-def test_a_candidate_is_proven_after_a_power_loss_and_not_asked_for_again(bench: Any) -> None:
-    bench.bring_up()
-    bench.send()
-    bench.agent.step()
-    candidate = bench.keystore.candidate
-    bench.restart()
-    assert bench.agent.state is State.PROVING
-    bench.settle()
-    assert bench.current == candidate
-    assert len(bench.registrar.requests) == 2
+SECRET = b"correct horse"
 
 
 def test_keys_are_for_their_owner_alone(bench: Any) -> None:
@@ -124,30 +37,85 @@ def test_a_file_left_aside_does_not_lend_its_mode(bench: Any) -> None:
     left_behind = bench.directory / ".state.json.new"
     left_behind.write_bytes(b"half")
     left_behind.chmod(0o644)
-    bench.keystore.remember_command("c", renew=False)
+    bench.store.hear("c")
     assert (bench.directory / "state.json").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"current": {"thumbprint": 1}}'])
-def test_a_store_that_cannot_be_read_counts_as_empty(bench: Any, damage: bytes) -> None:
-    bench.bring_up()
-    (bench.directory / "state.json").write_bytes(damage)
-    bench.restart()
-    assert bench.agent.state is State.NEW
-    bench.bring_up()
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (KeyKind.P384, (ec.EllipticCurvePublicKey, 384)),
+        (KeyKind.P256, (ec.EllipticCurvePublicKey, 256)),
+        (KeyKind.RSA, (rsa.RSAPublicKey, 3072)),
+    ],
+)
+def test_a_device_lives_with_keys_of_every_kind(bench: Any, kind: KeyKind, expected: tuple[type, int]) -> None:
+    bench.restart(AgentOptions(key_kind=kind))
+    key = bench.bring_up().leaf.public_key()
+    assert isinstance(key, expected[0])
+    assert key.key_size == expected[1]
 
 
-def test_a_credential_file_that_is_damaged_sends_the_device_back_to_dps(bench: Any) -> None:
+@pytest.mark.parametrize("kind", KeyKind)
+def test_with_a_passphrase_keys_are_encrypted_and_still_open_tls(bench: Any, kind: KeyKind) -> None:
+    bench.passphrase = SECRET
+    bench.restart(AgentOptions(key_kind=kind))
     current = bench.bring_up()
-    current.file.write_bytes(b"no key")
+    assert b"BEGIN ENCRYPTED PRIVATE KEY" in bench.key_files()[0].read_bytes()
+    current.present(ssl.create_default_context())
+    bench.restart()
+    assert bench.store.current == current
+
+
+@pytest.mark.parametrize("passphrase", [None, b"wrong"])
+def test_a_wrong_passphrase_is_a_persons_mistake_and_costs_no_key(bench: Any, passphrase: bytes | None) -> None:
+    bench.passphrase = SECRET
+    bench.restart()
+    current, files = bench.bring_up(), bench.key_files()
+    bench.agent.close()
+    with pytest.raises(KeyStoreLocked, match="passphrase"):
+        DeviceStore(bench.directory, FileKeyStore(bench.directory, passphrase))
+    assert bench.key_files() == files
+    bench.restart()
+    assert bench.store.current == current
+
+
+def test_a_key_that_was_written_without_the_passphrase_serves_until_it_is_replaced(bench: Any) -> None:
+    current = bench.bring_up()
+    bench.passphrase = SECRET
+    bench.restart()
+    assert bench.store.current == current
+    bench.settle()
+    bench.send()
+    bench.settle()
+    assert b"BEGIN ENCRYPTED" in bench.key_files()[0].read_bytes()
+
+
+def test_a_locked_key_never_asks_the_terminal(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.passphrase = SECRET
     bench.restart()
     bench.bring_up()
-    assert len(bench.registrar.requests) == 2
+    name = bench.key_files()[0].stem
+    with pytest.raises(ssl.SSLError):  # OpenSSL would wait for somebody to type
+        FileKeyStore(bench.directory).present(name, ssl.create_default_context())
 
 
-def test_only_the_newest_commands_are_remembered(bench: Any) -> None:
-    bench.bring_up()
-    for number in range(REMEMBERED_COMMANDS + 1):
-        bench.keystore.remember_command(f"c-{number}", renew=False)
-    assert not bench.keystore.knows_command("c-0")
-    assert Keystore(bench.directory).knows_command("c-1")
+def test_a_certificate_of_another_key_is_not_kept(tmp_path: Path, issuing_ca: CertificateAuthority) -> None:
+    store = FileKeyStore(tmp_path)
+    name = store.create(KeyKind.P256)
+    with pytest.raises(ValueError, match="another key"):
+        store.certify(name, (issuing_ca.certificate,))
+    with pytest.raises(KeyError):
+        store.chain(name)
+
+
+def test_a_request_proves_possession_of_the_key_of_its_name(tmp_path: Path) -> None:
+    store = FileKeyStore(tmp_path)
+    names = {store.create(KeyKind.P256) for _ in range(2)}
+    requests = [x509.load_der_x509_csr(store.request(name, "dev-1")) for name in names]
+    assert all(request.is_signature_valid for request in requests)
+    assert requests[0].public_key() != requests[1].public_key()
+    store.keep_only([])
+    for name in names:
+        with pytest.raises(KeyError):
+            store.request(name, "dev-1")

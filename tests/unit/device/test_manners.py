@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from typing import Any
 
 import pytest
 
-from fleetcert.device.agent import Agent
-from fleetcert.device.events import AgentEvent, Happened, State
-from fleetcert.device.keystore import Keystore
+from fleetcert.device.events import AgentEvent, Happened
 from fleetcert.device.options import World
+from fleetcert.device.states import State
 from fleetcert.local.fleet import OPTIONS, EventLog, device_names
 from fleetcert.local.manners import Manner, options_of, with_manner
 from shared.contracts import parse_instant
@@ -23,9 +23,8 @@ def behaving(bench: Any) -> Callable[[Manner], Any]:
     """The bench with a device of that manner."""
 
     def prepare(manner: Manner) -> Any:
-        bench.keystore = Keystore(bench.directory)
-        world = with_manner(manner, World(bench.registrar, bench.hub, bench.clock, bench.events.append))
-        bench.agent = Agent("dev-1", bench.onboarding, bench.keystore, world, options_of(manner, OPTIONS))
+        bench.adapt = partial(with_manner, manner)
+        bench.restart(options_of(manner, OPTIONS))
         bench.bring_up()
         return bench
 
@@ -37,8 +36,9 @@ def test_the_deaf_one_hears_no_command_and_does_not_return_after_its_end(behavin
     device.send()
     device.agent.step()
     assert Happened.COMMAND not in device.happened()
-    assert device.agent.step() == device.current.credential.not_after
-    device.clock.time = device.current.credential.not_after
+    assert device.time.true + device.agent.step() == device.current.not_after
+    device.time.true = device.current.not_after
+    device.session.on_lost()
     for _ in range(20):
         device.step()
     assert len(device.registrar.requests) == 1
@@ -48,8 +48,8 @@ def test_the_deaf_one_hears_no_command_and_does_not_return_after_its_end(behavin
 
 def test_the_liar_contradicts_its_own_pem(behaving: Callable[[Manner], Any]) -> None:
     device = behaving(Manner.LIAR)
-    claim = device.hub.twin[0]["certificate"]
-    assert parse_instant(claim["validUntil"]).year > device.current.credential.not_after.year + 9
+    claim = device.hub.patches[0]["certificate"]
+    assert parse_instant(claim["validUntil"]).year > device.current.not_after.year + 9
     assert "BEGIN CERTIFICATE" in claim["pem"]
     device.send()
     device.agent.step()
@@ -59,15 +59,16 @@ def test_the_liar_contradicts_its_own_pem(behaving: Callable[[Manner], Any]) -> 
 
 def test_the_garbled_one_is_unreadable_once_and_proper_afterwards(behaving: Callable[[Manner], Any]) -> None:
     device = behaving(Manner.GARBLED)
-    first, second = device.hub.twin
+    first, second = device.hub.patches
     with pytest.raises(ValueError, match="yesterday"):
         parse_instant(first["certificate"]["validFrom"])
-    assert parse_instant(second["certificate"]["validFrom"]) == device.current.credential.not_before
+    assert parse_instant(second["certificate"]["validFrom"]) == device.current.not_before
     device.send()
     device.agent.step()
     device.settle()
-    assert len(device.hub.twin) == 3
-    assert parse_instant(device.hub.twin[2]["certificate"]["validFrom"])
+    assert "renewal" in device.hub.patches[-1]
+    assert len(device.hub.patches) == 4
+    assert parse_instant(device.hub.patches[2]["certificate"]["validFrom"])
 
 
 @pytest.mark.parametrize("manner", [Manner.GOOD, Manner.DISABLED])
@@ -92,5 +93,5 @@ def test_an_event_is_one_json_line_with_the_certificate_concerned(behaving: Call
         EventLog(stream).write(Manner.GOOD, event)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["registered", "connected", "reported"]
-    assert {line["thumbprint"] for line in lines} == {device.current.credential.thumbprint}
+    assert {line["thumbprint"] for line in lines} == {device.current.thumbprint}
     assert lines[0].keys() >= {"time", "deviceId", "state", "notAfter", "manner"}

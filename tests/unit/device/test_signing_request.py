@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fleetcert.certificates import common_name_of
-from fleetcert.device.csr import chain_from_wire, new_key, signing_request, to_wire
+from fleetcert.device.csr import KeyKind, chain_from_wire, new_key, signing_request, to_wire
 
 
 @pytest.mark.parametrize("registration_id", ["dev-1", "Press_7:left.rear", "x" * 64])
@@ -27,6 +27,18 @@ def test_a_request_is_signed_by_its_own_p384_key() -> None:
     assert isinstance(request.signature_hash_algorithm, hashes.SHA384)
     assert isinstance(key.curve, ec.SECP384R1)
     assert request.public_key() == key.public_key()
+
+
+@pytest.mark.parametrize("kind", [KeyKind.P256, KeyKind.RSA])
+def test_other_kinds_of_keys_are_signed_with_sha256(kind: KeyKind) -> None:
+    request = x509.load_der_x509_csr(signing_request("dev-1", new_key(kind)))
+    assert request.is_signature_valid
+    assert isinstance(request.signature_hash_algorithm, hashes.SHA256)
+
+
+def test_an_empty_chain_is_none() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        chain_from_wire([])
 
 
 def test_on_the_wire_a_request_is_base64_of_der_in_one_line() -> None:

@@ -64,4 +64,4 @@ def test_every_schedule_is_one_that_functions_understands(name: str):
 
 def test_names_that_both_sides_must_know_are_taken_from_one_place():
     main = (app_settings.bicep.INFRA / "main.bicep").read_text()
-    assert set(re.findall(r"tuned\.(\w+)", main)) == {"FLEET_TABLE", "DEAD_LETTERS", "AUDIT", "INVENTORY"}
+    assert set(re.findall(r"tuned\.(\w+)", main)) == {"FLEET_TABLE", "DEAD_LETTERS", "AUDIT", "INVENTORY", "EXPORTS"}

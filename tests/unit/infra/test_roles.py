@@ -16,6 +16,8 @@ NO_ACCESS_OF_THEIR_OWN = {
     "amqp_conditions": "reads answers of IoT Hub",
     "credential": "makes the identity's tokens",
     "faults": "reads answers of any service",
+    "later": "makes exporters when they are needed",
+    "request_spans": "traces the requests of others",
     "principal": "reads a header",
     "rest": "makes the clients of the others",
 }
