@@ -4,6 +4,7 @@
 DEVICES ?= 25
 VENV := .venv
 BIN := $(VENV)/bin
+CHARTS := functions/static/chart.umd.min.js
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 COMPILE := $(UV) pip compile --quiet --generate-hashes --python-version 3.13 \
 	--python-platform x86_64-manylinux_2_28 --no-emit-index-url --only-binary :all: --no-binary paho-mqtt \
@@ -15,7 +16,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --python-version 3.13 \
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
 
-setup: $(VENV)/.ready node_modules/.ready ## Set everything up: .venv with fleetcert in it, Azurite in node_modules
+setup: $(VENV)/.ready $(CHARTS) ## Set everything up: .venv with fleetcert in it, Azurite and Chart.js from npm
 
 up: setup ## Run the local Azure with the app until Ctrl-C
 	@$(BIN)/fleetcert local up
@@ -34,6 +35,7 @@ check: setup ## Lint, types and the directions of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@PATH="$$PATH:$$PWD/$(BIN)" node node_modules/typescript/bin/tsc -p jsconfig.json
 
 package: setup ## Build dist/app.zip, what Azure Functions deploys
 	@$(BIN)/fleetcert package dist/app.zip
@@ -46,6 +48,7 @@ lock: .tools/ready ## Resolve the dependencies of pyproject.toml again, with has
 
 clean: ## Remove what setup and runs have made
 	rm -rf $(VENV) .tools .local node_modules dist
+	rm -f functions/static/chart.*
 
 .tools/ready:
 	@[ "$$(uname -m)" = x86_64 ] || { echo "fleetcert needs x86_64: uamqp, which azure-iot-hub uses, has no wheel for \
@@ -65,6 +68,9 @@ $(VENV)/.ready: .tools/ready pyproject.toml requirements-build.txt requirements-
 node_modules/.ready: $(VENV)/.ready package.json package-lock.json requirements-node.txt
 	@node --version 2>/dev/null | grep -qE '^v(2[0-9]|[3-9][0-9])\.' || { echo "installing Node into $(VENV)"; \
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-node.txt; }
-	@echo "installing Azurite into node_modules"
+	@echo "installing Azurite and Chart.js into node_modules"
 	@PATH="$$PATH:$$PWD/$(BIN)" npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
+
+$(CHARTS): node_modules/.ready fleetcert/cli/chart_library.py
+	@$(BIN)/python -m fleetcert.cli.chart_library

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.composition import Adapters, Services, build_services
@@ -58,7 +58,7 @@ def adapters_over(table: Table, alerts: FakeAlerts) -> Adapters:
         "hub": FakeHub(),
         "provisioning": FakeProvisioning(),
     }
-    ports = (field.name for field in fields(Adapters) if field.name != "closers")
+    ports = (name for name in Adapters.__struct_fields__ if name != "closers")
     return Adapters(**{name: known.get(name, _Untouched(name)) for name in ports})
 
 

@@ -20,6 +20,7 @@ from shared.domain.envelope import Envelope
 from shared.services.ports import Value
 from shared.settings import Settings, read_settings
 from tests.support.audit_log import FakeAuditLog
+from tests.support.exports import FakeExports
 from tests.support.fakes import FakeAlerts, FakeDeadLetters, FakeHub, FakeProvisioning, FakeQueue, FakeSender
 from tests.support.paged_table import PagedTable
 
@@ -40,13 +41,29 @@ METERS: Final[Mapping[str, str]] = {
     "dps": "operations of DPS",
 }
 """What is counted."""
+
+
+async def _prune(services: Services) -> None:
+    """As `functions/history.py` does."""
+    await services.pruning.prune()
+    await services.idempotency.prune()
+    await services.exports.prune()
+
+
+async def _look(services: Services) -> None:
+    """What three timers of one schedule do."""
+    await services.watching.health.look()
+    await services.operations.revive()
+    await services.containment_watch.look()
+
+
 TIMERS: Final[Mapping[str, Callable[[Services], Awaitable[object]]]] = {
     "AUDIT_SCHEDULE": lambda services: services.auditing.append(),
     "FEEDBACK_SCHEDULE": lambda services: services.feedback.drain(),
-    "HEALTH_SCHEDULE": lambda services: services.watching.health.look(),
+    "HEALTH_SCHEDULE": _look,
     "INVENTORY_SCHEDULE": lambda services: services.inventories.step(),
     "ISSUERS_SCHEDULE": lambda services: services.watching.issuers.poll(),
-    "PRUNE_SCHEDULE": lambda services: services.pruning.prune(),
+    "PRUNE_SCHEDULE": _prune,
     "RECONCILE_SCHEDULE": lambda services: services.reconciling.step(),
     "ROTATION_SCHEDULE": lambda services: services.rotation.step(),
     "SNAPSHOT_SCHEDULE": lambda services: services.watching.snapshots.run(),
@@ -93,6 +110,8 @@ async def work_over(devices: int, due: int, now: datetime, make: MakesTable | No
         "alerts": Counted(FakeAlerts(), counts, {"publish": "alert"}),
         "renewal_commands": Counted(commands, counts, {"put": "queue"}),
         "containment": FakeQueue(),
+        "operations": FakeQueue(),
+        "exports": Counted(FakeExports(), counts, {"older_than": read}),
         "dead_letters": FakeDeadLetters(),
         "audit": Counted(FakeAuditLog(), counts, audit),
         "sender": Counted(sender, counts, {"send": "c2d"}),
@@ -102,13 +121,17 @@ async def work_over(devices: int, due: int, now: datetime, make: MakesTable | No
         "fleet_query": Counted(fleet, counts, {"page": "hub.query"}),
         "enrolled": Counted(fleet, counts, {"list": "dps", "registrations": "dps", "individuals": "dps"}),
         "inventories": Counted(NoInventories(), counts, {"pending": read}),
-        "backlogs": [EmptyBacklog("dead-letters", "dead-letters", counts), EmptyBacklog("p", "poison", counts)],
+        "backlogs": [EmptyBacklog("dead-letters", "dead-letters", counts), *_poison_queues(counts)],
     }
     work = Work(await build_services(SETTINGS, Adapters(**ports)), table, counts, commands, sender)
     for tick in (*TIMERS.values(), *TIMERS.values()) if not due else ():  # what is done once is done now
         await tick(work.services)
     work.taken()
     return work
+
+
+def _poison_queues(counts: Counts) -> list[EmptyBacklog]:
+    return [EmptyBacklog(queue, "poison", counts) for queue in ("renewal-commands", "containment", "operations")]
 
 
 async def renewals() -> tuple[Counts, float]:

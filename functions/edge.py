@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import azure.functions as func
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.composition import app
 from shared.errors import InfrastructureFault
@@ -31,8 +31,7 @@ _UNKEPT: Final = {"Cache-Control": "no-store"}
 """An answer is about who may do what now: no cache keeps it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call[Q: Struct, B: Struct]:
+class Call[Q: Struct, B: Struct](Struct, frozen=True):
     """A request from a caller who may make it, its query and its body read. A route without a body has none here."""
 
     request: func.HttpRequest
@@ -59,8 +58,7 @@ class Call[Q: Struct, B: Struct]:
         return self.claimed
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What an operation answers. document: bytes are sent as they are."""
 
     document: Struct | bytes

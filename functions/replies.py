@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from functions.edge import Call, Reply
 from shared.composition import app
-from shared.domain.operations import Operation
-from shared.domain.record import DeviceRecord
 from shared.errors import NotFound, PreconditionFailed
 from shared.schemas.devices import device_answer
 from shared.schemas.operations import operation_answer
 from shared.schemas.versions import ANY, etag_of, etags
 from shared.services.conditions import Condition, whatever_stands
+
+if TYPE_CHECKING:  # for their names alone
+    from shared.domain.operations import Operation
+    from shared.domain.record import DeviceRecord
 
 
 def shown(record: DeviceRecord) -> Reply:

@@ -9,10 +9,12 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared import telemetry, tracing
 from shared.observing import begin_telemetry
@@ -78,8 +80,7 @@ if TYPE_CHECKING:
 type Closer = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class Watching(Struct, frozen=True, kw_only=True):
     """The fleet as a whole: who may sign for it, how it stands, and what is not to be told of it."""
 
     issuers: IssuerWatch
@@ -90,8 +91,7 @@ class Watching:
     gauges: FleetGauges
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(Struct, frozen=True, kw_only=True):
     """The use cases, ready to be called."""
 
     recording: Recording
@@ -121,8 +121,7 @@ class Services:
     inventories: Inventories
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapters:
+class Adapters(Struct, frozen=True, kw_only=True):
     """The ports, each with the real SDK behind it."""
 
     table: Table

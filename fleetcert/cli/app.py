@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from fleetcert.cli import audit, backup, dead_letters, device, fleet, local, onboard, reconcile
+from fleetcert.cli.chart_library import bring_chart_library
 from fleetcert.cli.package import build_package
 from shared.errors import FleetcertError
 
@@ -35,6 +36,7 @@ def package(
     out: Annotated[Path, typer.Argument(help="The zip to write.")] = Path("dist/app.zip"),
 ) -> None:
     """Build what Azure Functions deploys, the same bytes for the same sources."""
+    bring_chart_library()
     Console().print(f"{build_package(out)} is ready to be deployed.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import datetime
 from typing import Annotated
@@ -18,6 +19,24 @@ app = typer.Typer(help="The audit: the chain of everything that happened.", no_a
 @app.callback()
 def main() -> None:
     """The audit: that of the local Azure, or of FLEETCERT_STORAGE_ACCOUNT by your own identity."""
+
+
+@app.command("list")
+def list_entries(
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%dT%H:%M:%S%z"], help="Changes at this instant or later (RFC 3339)."),
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Changes of this kind, e.g. disableRequested.")] = None,
+    container: Annotated[str | None, typer.Option(help="The audit's container; the app's setting by default.")] = None,
+) -> None:
+    """What the chain holds, one JSON object a line, the oldest first; `verify` says whether it can be believed."""
+    from fleetcert.operating.audit import entries
+
+    connections = Connections.from_environment(os.environ, LOCAL_AZURE)
+    with connections.container(container or connections.name_of("AUDIT", "audit")) as blobs:
+        for entry in entries(blobs, since, kind):
+            typer.echo(json.dumps(entry, ensure_ascii=False))
 
 
 @app.command()

@@ -10,9 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fleetcert.cli import local_alerts, local_app, local_drills
 from fleetcert.local.config import LocalConfig
 
 app = typer.Typer(help="The local Azure.", no_args_is_help=True)
+app.add_typer(local_app.app, name="app")
+app.add_typer(local_drills.app, name="drill")
+app.command()(local_alerts.alerts)
 
 
 @app.callback()

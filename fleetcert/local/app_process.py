@@ -21,10 +21,15 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class AppProcess:
-    """The running host. url: its base, without `/api`."""
+    """The running host."""
 
     child: Child
-    url: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its base, without `/api`."""
+        return f"http://{ADDRESS}:{self.port}"
 
     async def wait_until_well(self) -> None:
         """Returns when the app's health answers 200. Raises: ChildDied, CannotStart when the time is over."""
@@ -45,12 +50,15 @@ class AppProcess:
             return None
 
 
-def start_app(config: LocalConfig, environment: Mapping[str, str]) -> AppProcess:
-    """Starts the host on a free port without waiting for it. environment: the settings of app and platform."""
-    (port,) = free_ports(1)
+def start_app(config: LocalConfig, environment: Mapping[str, str], port: int | None = None) -> AppProcess:
+    """Starts the host without waiting for it, on a free port where none is given.
+
+    environment: the settings of app and platform.
+    """
+    port = port or free_ports(1)[0]
     command: list[str | Path] = [
         *(sys.executable, "-m", "fleetcert.local.functions_host"),
         *("--app", config.app, "--port", str(port)),
     ]
     child = start_child("the functions host", command, config.folder / "functions.log", environment)
-    return AppProcess(child, f"http://{ADDRESS}:{port}")
+    return AppProcess(child, port)

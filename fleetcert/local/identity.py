@@ -35,18 +35,19 @@ class ManagedIdentity:
     header: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
 
-def operator_token(tokens: Tokens, role: str) -> str:
-    """A token of a local operator for the HTTP API: one app role, or every one for `all`.
+def operator_token(tokens: Tokens, roles: str) -> str:
+    """A token of a local operator for the HTTP API. roles: app roles, parted by commas; `all` stands for every one.
 
     Raises: ValueError for a role that there is not.
     """
-    if role not in (*ROLES, ALL_ROLES):
-        raise ValueError(f"there is no role {role!r}, only {', '.join((*ROLES, ALL_ROLES))}")
+    named = roles.split(",")
+    if unknown := sorted({*named} - {*ROLES, ALL_ROLES}):
+        raise ValueError(f"there is no role {unknown[0]!r}, only {', '.join((*ROLES, ALL_ROLES))}")
     claims = {
-        "oid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"fleetcert/local/operator/{role}")),
+        "oid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"fleetcert/local/operator/{roles}")),
         "appid": str(uuid.uuid5(uuid.NAMESPACE_URL, "fleetcert/local/cli")),
-        "name": f"Local operator ({role})",
-        "roles": list(ROLES) if role == ALL_ROLES else [role],
+        "name": f"Local operator ({', '.join(named)})",
+        "roles": list(ROLES) if ALL_ROLES in named else named,
         "ver": "1.0",
     }
     return tokens.issue(API_AUDIENCE, claims, _OPERATOR_LIFETIME)[0]
@@ -108,9 +109,9 @@ class IdentityEndpoint:
         return web.json_response(self._tokens.key_set())
 
     async def _operator_token(self, request: web.Request) -> web.Response:
-        role = request.query.get("role", ALL_ROLES)
+        roles = request.query.get("role", ALL_ROLES)
         try:
-            return web.json_response({"access_token": operator_token(self._tokens, role), "token_type": "Bearer"})
+            return web.json_response({"access_token": operator_token(self._tokens, roles), "token_type": "Bearer"})
         except ValueError as problem:
             return _error(400, str(problem))
 

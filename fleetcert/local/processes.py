@@ -107,6 +107,12 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
+def listener_on(port: int) -> psutil.Process | None:
+    """The process that listens on 127.0.0.1:port; None where there is none that this user may see."""
+    pid = next(_listeners(port), None)
+    return None if pid is None else psutil.Process(pid)
+
+
 def require_free_port(port: int, purpose: str) -> None:
     """Makes sure that we can listen on 127.0.0.1:port. Raises: CannotStart that names the port and its holder."""
     with socket.socket() as probe:
@@ -122,10 +128,11 @@ def require_free_port(port: int, purpose: str) -> None:
 
 def _holder_of(port: int) -> str:
     try:
-        process = psutil.Process(next(_listeners(port)))
-        return f"process {process.pid} ({' '.join(process.cmdline()) or process.name()})"
-    except (psutil.Error, StopIteration):  # another user's process shows itself to nobody but root
-        return "a process that this user may not see"
+        if (process := listener_on(port)) is not None:
+            return f"process {process.pid} ({' '.join(process.cmdline()) or process.name()})"
+    except psutil.Error:  # it ended meanwhile
+        pass
+    return "a process that this user may not see"  # another user's process shows itself to nobody but root
 
 
 def _listeners(port: int) -> Iterator[int]:

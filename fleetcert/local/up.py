@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fleetcert.local.app_process import start_app
 from fleetcert.local.app_settings import CONTAINERS, QUEUES, TABLES, app_settings, platform_settings
+from fleetcert.local.app_switch import SwitchedApp
 from fleetcert.local.azurite import Azurite, start_azurite
 from fleetcert.local.config import LocalConfig
 from fleetcert.local.description import describe, endpoint_rows, write_private_json
@@ -58,9 +58,9 @@ async def _serve(config: LocalConfig) -> None:
         settings = await _prepare_storage(config, services, azurite)
         platform = platform_settings(services, azurite.connection_string, certificate.ca_bundle)
         onboarding = prepare_onboarding(services.dps, config.folder / "onboarding")
-        url, children = await _start_app(stack, config, settings | platform)
+        app = await _start_app(stack, config, settings | platform)
         description = {
-            "functions_url": url,
+            "functions_url": app.process.url if app else None,
             **describe(services, onboarding, int(config.validity.total_seconds())),
             "storage_connection_string": azurite.connection_string,
             "ca_bundle": str(certificate.ca_bundle),
@@ -68,7 +68,7 @@ async def _serve(config: LocalConfig) -> None:
         }
         _write(stack, config, settings | platform, description)
         _show(config, description)
-        await watch([azurite.child, *children])
+        await (app.watch([azurite.child]) if app else watch([azurite.child]))
 
 
 def _end_with(stack: AsyncExitStack, child: Child) -> None:
@@ -89,16 +89,14 @@ async def _prepare_storage(config: LocalConfig, services: LocalServices, azurite
     return settings
 
 
-async def _start_app(
-    stack: AsyncExitStack, config: LocalConfig, environment: Mapping[str, str]
-) -> tuple[str | None, list[Child]]:
-    """The app's URL and process, once it is well; nothing where the services are to run alone."""
+async def _start_app(stack: AsyncExitStack, config: LocalConfig, environment: Mapping[str, str]) -> SwitchedApp | None:
+    """The app, once it is well; None where the services are to run alone."""
     if not config.with_app:
-        return None, []
-    app = start_app(config, environment)
-    _end_with(stack, app.child)
-    await app.wait_until_well()
-    return app.url, [app.child]
+        return None
+    app = SwitchedApp(config, environment)
+    stack.push_async_callback(asyncio.to_thread, lambda: app.process.child.stop())
+    await app.process.wait_until_well()
+    return app
 
 
 def _write(

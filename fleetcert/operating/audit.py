@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from azure.core.exceptions import AzureError
 from azure.storage.blob import ContainerClient
 
-from shared.domain.audit import Head, Line, day_of
+from shared.contracts import parse_instant
+from shared.domain.audit import Entry, Head, Line, day_of
 from shared.errors import FleetcertError
 
 _LONGEST_LINE: Final = 4 * 2**20
@@ -50,6 +51,30 @@ def verify(container: ContainerClient, day: date | None = None, anchor: str | No
         return _verified(container, names, day, anchor)
     except AzureError as problem:
         raise AuditUnreadable(f"the audit in {container.container_name} cannot be read: {problem.message}") from problem
+
+
+def entries(container: ContainerClient, since: datetime | None = None, kind: str | None = None) -> Iterator[Entry]:
+    """What the chain holds, the oldest first: changes at `since` or later, of a kind; unchecked: `verify` checks.
+
+    Raises: AuditUnreadable.
+    """
+    try:
+        for name in container.list_blob_names():
+            if since is None or (_day(name) or since.date()) >= since.date():
+                yield from (e for e in _entries(container, name) if _is_wanted(e, since, kind))
+    except AzureError as problem:
+        raise AuditUnreadable(f"the audit in {container.container_name} cannot be read: {problem.message}") from problem
+
+
+def _entries(container: ContainerClient, name: str) -> Iterator[Entry]:
+    for raw in _lines(container, name):
+        _, line = _fault(raw, Head())
+        if line is not None and line.next_blob is None:
+            yield line.entry
+
+
+def _is_wanted(entry: Entry, since: datetime | None, kind: str | None) -> bool:
+    return (kind in (None, entry.get("kind"))) and (since is None or parse_instant(str(entry["at"])) >= since)
 
 
 def _verified(container: ContainerClient, names: Sequence[str], day: date | None, anchor: str | None) -> Verdict:

@@ -9,34 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from shared.domain.keys import LATEST
 from shared.domain.record import Actor
+from shared.domain.states import OperationKind as OperationKind
+from shared.domain.states import OperationState as OperationState
 from shared.errors import NotPossible
 
 MOST_FAILURES: Final = 100
 """Failures that are told one by one; all are counted."""
 MOST_STRIKES: Final = 5
 """How often an operation may meet an error that nobody foresaw before it is given up."""
-
-
-class OperationKind(StrEnum):
-    """What there is that takes long."""
-
-    BULK_RENEW = "bulk-renew"
-    BULK_DISABLE = "bulk-disable"
-    EXPORT = "export"
-
-
-class OperationState(StrEnum):
-    """Where an operation stands. It leaves `running` once, for good."""
-
-    RUNNING = "running"
-    DONE = "done"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

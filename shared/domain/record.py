@@ -9,38 +9,12 @@ from enum import StrEnum
 from typing import Final
 
 from shared.domain.alerts import Alert
+from shared.domain.states import BlockState as BlockState
+from shared.domain.states import Evidence as Evidence
+from shared.domain.states import State as State
 
 DISPATCH_PATIENCE: Final = timedelta(minutes=2)
 """How long an outbox may stay unconfirmed before the sweep sends the same ids again."""
-
-
-class State(StrEnum):
-    """Where a device stands."""
-
-    UNKNOWN = "unknown"
-    PROVISIONAL = "provisional"
-    VALID = "valid"
-    DUE = "due"
-    DISPATCHING = "dispatching"
-    COMMANDED = "commanded"
-    OVERDUE = "overdue"
-    EXPIRED = "expired"
-    DISABLED = "disabled"
-    RETIRED = "retired"
-
-
-class Evidence(StrEnum):
-    """How a certificate is known, weakest first."""
-
-    INFERRED = "inferred"
-    REPORTED = "reported"
-    PARSED = "parsed"
-    VERIFIED = "verified"
-
-    @property
-    def strength(self) -> int:
-        """A number to compare by: more is stronger."""
-        return list(Evidence).index(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +96,6 @@ class RenewalRequest:
     reason: str
     requested_at: datetime
     operation_id: str = ""
-
-
-class BlockState(StrEnum):
-    """How sure it is that DPS turns the device away."""
-
-    BLOCKED = "blocked"
-    BLOCKED_UNVERIFIED = "blocked-unverified"
 
 
 class Before(StrEnum):

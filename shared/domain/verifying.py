@@ -111,6 +111,8 @@ def _verified(record: DeviceRecord, at: datetime, evidence: str) -> Reduction:
     containment = replace(contained(record), disconnected_at=at)
     reduction = progress(record, containment, reasons.HISTORY_DISCONNECTED, at, {"evidence": evidence})
     next_deadline = None if containment.is_proven else at + REMINDED_AFTER
+    if record.revocation is not None and record.revocation.has_work:
+        next_deadline = at + DISPATCH_PATIENCE  # it is looked at again
     return replace(reduction, record=replace(reduction.record, reason=reasons.CONTAINED, next_deadline=next_deadline))
 
 

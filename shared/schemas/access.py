@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from shared.domain.record import Actor
 from shared.errors import FleetcertError
+
+if TYPE_CHECKING:
+    from shared.domain.record import Actor
 
 
 class Role(StrEnum):
@@ -43,6 +45,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     @property
     def actor(self) -> Actor:
         """As the history names the caller."""
+        from shared.domain.record import Actor  # a cold start need not wait for it
+
         return Actor(name=self.name, object_id=self.object_id, app_id=self.app_id)
 
     def require(self, *roles: Role) -> None:

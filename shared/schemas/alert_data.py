@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.domain.record import BlockState, Evidence
+from shared.domain.states import BlockState, Evidence
 
 Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339")]
 Count = Annotated[str, Meta(pattern="^[0-9]+$", description="a whole number")]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.contracts import alert_schema
-from shared.domain.record import BlockState, Evidence
+from shared.domain.states import BlockState, Evidence
 from shared.schemas import alert_data as data
 from shared.schemas.alerts import MODELS
 

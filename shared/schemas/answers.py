@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 from msgspec import Struct, field
 
-from shared.domain import record
 from shared.schemas.requests import Malformed
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
-    pass
+    from shared.domain import record
 
 _ENCODER: Final = msgspec.json.Encoder()
 

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.keys import DEVICE, EXPIRES, shard_names
-from shared.domain.record import State
-from shared.domain.selecting import MOST_IDS, Selector
+from shared.domain.states import State
 from shared.schemas.answers import opaque, transparent
 from shared.schemas.requests import DEVICE_ID_GRAMMAR, Choice, Instant, Malformed, Reason, Tag, in_utc
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
+    from shared.domain.selecting import Selector
     from shared.services.bulk import Preview
 
+MOST_IDS: Final = 1000
 MAX_AFFECTED: Final = 50
+"""Both are the services' own, as a test holds: a cold start need not wait for those."""
 _PLACE: Final = re.compile(r"(s\d{2,3}) (.*)", re.ASCII)
 
 DeviceId = Annotated[str, Meta(min_length=1, max_length=128, pattern=f"^{DEVICE_ID_GRAMMAR}$")]
@@ -54,6 +56,8 @@ class SelectorRequest(Struct, forbid_unknown_fields=True, frozen=True, rename="c
     @property
     def selector(self) -> Selector:
         """As the services take it."""
+        from shared.domain.selecting import Selector  # a cold start need not wait for it
+
         return Selector(
             ids=self.ids or (),
             tag=self.tag or None,

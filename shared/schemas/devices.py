@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from shared.contracts import format_instant
-from shared.domain import record
+from shared.domain.states import BlockState, Evidence, State
+
+if TYPE_CHECKING:  # for its names alone
+    from shared.domain import record
 
 
 class CertificateAnswer(Struct, frozen=True, rename="camel"):
@@ -15,7 +19,7 @@ class CertificateAnswer(Struct, frozen=True, rename="camel"):
 
     valid_from: str
     valid_until: str
-    evidence: record.Evidence
+    evidence: Evidence
     first_seen: str
     thumbprint: str | None
     serial_number: str | None
@@ -67,7 +71,7 @@ class ContainmentAnswer(Struct, frozen=True, rename="camel"):
     operation_id: str | None
     begun_at: str | None
     hub_disabled_at: str | None
-    block: record.BlockState | None
+    block: BlockState | None
     blocked_at: str | None
     purged_at: str | None
     registry_disabled_at: str | None
@@ -95,7 +99,7 @@ class DeviceAnswer(Struct, frozen=True, rename="camel"):
     device_id: str
     registration_id: str
     hub: str
-    state: record.State
+    state: State
     reason: str
     enrollment_group: str | None
     tags: dict[str, str]

@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from shared.domain.operations import OperationKind, OperationState
-from shared.domain.record import BlockState, Evidence, State
-from shared.schemas import answers, bulk, devices, lists, operations, queries, requests, rulings, summary
+from shared.domain.states import BlockState, Evidence, OperationKind, OperationState, State
+from shared.schemas import answers, bulk, devices, lists, me, operations, queries, requests, rulings, summary
+from shared.schemas.access import Role
 
 _THUMBPRINT: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _ISSUER: Final = "CN=policy-30d,O=contoso"
@@ -118,13 +118,20 @@ _SNAPSHOT: Final = summary.SnapshotAnswer(
     renewals=[summary.RenewalsAnswer("2026-11-24", 3)],
 )
 
-FILE: Final = "deviceId,registrationId,state,...\r\npump-0042,pump-0042,due,...\r\n"
-"""An exported file."""
+TEXTS: Final = {
+    "text/csv": "deviceId,registrationId,state,...\r\npump-0042,pump-0042,due,...\r\n",
+    "text/html": "<!doctype html>...",
+    "*/*": "export const ...",
+}
+"""An exported file, the dashboard's page and a script of it, by their media types."""
 
 _EXAMPLES: Final[tuple[Struct, ...]] = (
     _DEVICE,
     lists.PageAnswer([_LINE], "ZXhwaXJlcyEyMDI2MTIwMVQwODAwMDAhcHVtcC0wMDQy", partial=False),
     lists.HistoryAnswer("pump-0042", [_CHANGE], None),
+    me.MeAnswer(
+        "ann@contoso.example", "0b8f6a8e-5c5b-4f4e-9a57-1f6f7b2e9a11", "", (Role.READ, Role.RENEW), revocation=False
+    ),
     answers.HealthAnswer(),
     answers.DocumentAnswer("3.1.0", {"title": "fleetcert", "version": "1"}, {}),
     answers.SchemasAnswer("https://json-schema.org/draft/2020-12/schema", "urn:fleetcert:schema:alerts:1", {}),

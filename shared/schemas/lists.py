@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.contracts import format_instant
-from shared.domain import record
 from shared.domain.keys import EXPIRES
-from shared.domain.listing import DeviceLine
+from shared.domain.states import Evidence, State
 from shared.schemas.answers import ActorAnswer, actor_answer, opaque, transparent
 from shared.schemas.requests import Malformed
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
+    from shared.domain.listing import DeviceLine
     from shared.services.histories import HistoryLine, HistoryPage
     from shared.services.listing import Page
 
@@ -22,7 +22,7 @@ class DeviceLineAnswer(Struct, frozen=True, rename="camel"):
     """A device in a list."""
 
     device_id: str
-    state: record.State
+    state: State
     reason: str
     hub: str
     enrollment_group: str | None
@@ -30,7 +30,7 @@ class DeviceLineAnswer(Struct, frozen=True, rename="camel"):
     valid_from: str | None
     valid_until: str | None
     thumbprint: str | None
-    evidence: record.Evidence | None
+    evidence: Evidence | None
     issuer: str | None
 
 
@@ -90,7 +90,7 @@ def read_cursor(text: str | UnsetType, begins: str = EXPIRES) -> str | None:
 def _line(line: DeviceLine) -> DeviceLineAnswer:
     return DeviceLineAnswer(
         device_id=line.device_id,
-        state=record.State(line.state),
+        state=State(line.state),
         reason=line.reason,
         hub=line.hub,
         enrollment_group=line.enrollment_group,
@@ -98,7 +98,7 @@ def _line(line: DeviceLine) -> DeviceLineAnswer:
         valid_from=line.valid_from,
         valid_until=line.valid_until,
         thumbprint=line.thumbprint,
-        evidence=record.Evidence(line.evidence) if line.evidence else None,
+        evidence=Evidence(line.evidence) if line.evidence else None,
         issuer=line.issuer,
     )
 

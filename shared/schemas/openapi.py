@@ -43,7 +43,7 @@ from shared.schemas.requests import (
     UnsupportedMediaType,
 )
 from shared.schemas.routes import ROUTES
-from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, Answer, Link, Route
+from shared.schemas.routing import DEVICE_ID, FILE, JSON, OPERATION_ID, Answer, Link, Route
 
 VERSION: Final = "1"
 """Of the API. It counts what would break a caller; what is added does not."""
@@ -77,6 +77,11 @@ _PATHS: Final[Mapping[str, Mapping[str, Any]]] = {
         "description": "As the operation's start told it.",
         "schema": {"type": "string", "pattern": f"^{OPERATION_ID_GRAMMAR}$"},
         "example": "251608070400000-5f0c2a2e",
+    },
+    FILE: {
+        "description": "As the page names it.",
+        "schema": {"type": "string", "maxLength": 64, "pattern": r"^[a-z0-9-]+(\.[a-z0-9]+)+$"},
+        "example": "app.js",
     },
 }
 _IDEMPOTENCY_KEY: Final = {
@@ -207,7 +212,7 @@ def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _answer(answer: Answer) -> dict[str, Any]:
     return {
         "description": answer.says,
-        "content": {answer.media_type: _shape(answer.model)},
+        "content": {answer.media_type: _shape(answer)},
         **({"headers": _headers(answer.headers)} if answer.headers else {}),
         **({"links": {link.route: _link(link) for link in answer.links}} if answer.links else {}),
     }
@@ -217,10 +222,10 @@ def _link(link: Link) -> dict[str, Any]:
     return {"operationId": link.route, "parameters": {link.parameter: f"$response.body#/{link.member}"}}
 
 
-def _shape(model: type[Struct] | type[str]) -> dict[str, Any]:
-    if issubclass(model, str):
-        return {"schema": {"type": "string"}, "example": examples.FILE}
-    return _content(model)
+def _shape(answer: Answer) -> dict[str, Any]:
+    if issubclass(answer.model, str):
+        return {"schema": {"type": "string"}, "example": examples.TEXTS[answer.media_type]}
+    return _content(answer.model)
 
 
 def _content(model: type[Struct]) -> dict[str, Any]:

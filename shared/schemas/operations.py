@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.contracts import format_instant
-from shared.domain.operations import DeviceFailure, Operation, OperationKind, OperationState
+from shared.domain.states import OperationKind, OperationState
 from shared.schemas.access import Role
 from shared.schemas.answers import ActorAnswer, actor_answer, opaque, transparent
 from shared.schemas.requests import Malformed, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from shared.domain.operations import DeviceFailure, Operation
 
 OPERATION_ID_GRAMMAR: Final = "[0-9]{15}-[0-9a-f]{8}"
 _OPERATION_ID: Final = re.compile(OPERATION_ID_GRAMMAR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -57,7 +57,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     setting: str | UnsetType = UNSET
 
 
-class Kind(NamedTuple):
+class Kind(Struct, frozen=True):
     """Which error becomes which problem."""
 
     error: type[Exception]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.domain.listing import Filter
-from shared.domain.record import State
+from shared.domain.states import State
 from shared.schemas.requests import Choice, Instant, Malformed, Reason, Tag, in_utc
+
+if TYPE_CHECKING:
+    from shared.domain.listing import Filter
 
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 500
@@ -53,6 +55,8 @@ class Which(Struct, forbid_unknown_fields=True, frozen=True, rename="camel"):
     @property
     def filter(self) -> Filter:
         """As the services take it."""
+        from shared.domain.listing import Filter  # a cold start need not wait for it
+
         return Filter(
             expires_before=in_utc(self.expires_before) if self.expires_before else None,
             expires_after=in_utc(self.expires_after) if self.expires_after else None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shared.errors import FleetcertError
 
@@ -28,8 +29,7 @@ class RangeNotSatisfiable(FleetcertError):
         self.size = size
 
 
-@dataclass(frozen=True, slots=True)
-class ByteRange:
+class ByteRange(Struct, frozen=True):
     """From `start` on, at most `length` bytes. is_asked: there was such a header; else the whole file is wanted."""
 
     start: int = 0

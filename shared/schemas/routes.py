@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
+
+import msgspec
 
 from shared.errors import LimitReached, NotPossible, RevocationUnavailable, TooManyAffected
 from shared.schemas.access import Role
@@ -12,7 +13,9 @@ from shared.schemas.answers import DocumentAnswer, HealthAnswer, SchemasAnswer
 from shared.schemas.bulk import BulkRequest, PreviewAnswer
 from shared.schemas.devices import DeviceAnswer
 from shared.schemas.lists import HistoryAnswer, PageAnswer
+from shared.schemas.me import MeAnswer
 from shared.schemas.operations import CancelRequest, OperationAnswer, OperationPageAnswer
+from shared.schemas.pages import DASHBOARD, DASHBOARD_FILE
 from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
 from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
@@ -155,7 +158,7 @@ CANCEL_OPERATION: Final = Route(
     query=NoQuery,
     body=CancelRequest,
     roles=tuple(Role),
-    answers=(replace(_BEGUN, says="It ends after what it is at"),),
+    answers=(msgspec.structs.replace(_BEGUN, says="It ends after what it is at"),),
     problems=(NotPossible,),
 )
 EXPORT_FLEET: Final = Route(
@@ -165,7 +168,7 @@ EXPORT_FLEET: Final = Route(
     group="fleet",
     query=NoQuery,
     body=ExportRequest,
-    answers=(replace(_BEGUN, links=(*_BEGUN.links, Link("read_export", OPERATION_ID, "id"))),),
+    answers=(msgspec.structs.replace(_BEGUN, links=(*_BEGUN.links, Link("read_export", OPERATION_ID, "id"))),),
     problems=(LimitReached,),
 )
 READ_EXPORT: Final = Route(
@@ -227,6 +230,15 @@ SUPPRESS_ALERTS: Final = Route(
     answers=(Answer(model=RulingAnswer, says="The suppression holds, on every instance within 30 seconds"),),
     problems=(NotPossible,),
 )
+WHO_AM_I: Final = Route(
+    name="who_am_i",
+    path="me",
+    summary="Who asks, with which roles, and what can be done here",
+    group="service",
+    query=NoQuery,
+    roles=tuple(Role),
+    answers=(Answer(model=MeAnswer, says="The caller"),),
+)
 HEALTH: Final = Route(
     name="health",
     path="health",
@@ -274,7 +286,10 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     PAUSE_FLEET,
     RESUME_FLEET,
     SUPPRESS_ALERTS,
+    WHO_AM_I,
     HEALTH,
     OPENAPI,
     ALERT_SCHEMAS,
+    DASHBOARD,
+    DASHBOARD_FILE,
 )

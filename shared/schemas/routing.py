@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared.errors import FleetcertError
 from shared.schemas.access import Role
 
 DEVICE_ID: Final = "deviceId"
 OPERATION_ID: Final = "operationId"
+FILE: Final = "file"
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+HTML: Final = "text/html"
 SCHEMA: Final = "application/schema+json"
+ANY: Final = "*/*"
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
@@ -29,8 +31,7 @@ class NoBody(Struct, frozen=True):
     """Nothing is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """Where a caller goes from an answer: a route's name, and its parameter that is the member of the answer."""
 
     route: str
@@ -38,8 +39,7 @@ class Link:
     member: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What a route answers where all went well. model: str where it is no JSON. headers: by name, what they say."""
 
     model: type[Struct] | type[str]
@@ -50,8 +50,7 @@ class Answer:
     links: tuple[Link, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route[Q: Struct, B: Struct = NoBody]:
+class Route[Q: Struct, B: Struct = NoBody](Struct, frozen=True, kw_only=True):
     """A path below `/api` and what it takes. roles: one of them opens it; none: open to everybody. body None: no body.
 
     problems: what it answers beside what every route of its kind does. checks_version, takes_range:

@@ -1,4 +1,4 @@
-"""A device's version as HTTP tells it: an ETag of what is shown of it, which changes when that does and not else."""
+"""Versions as HTTP tells them: a device's ETag is of what is shown of it, and changes when that does and not else."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e]*"'
 _TAGS: Final = re.compile(rf"\*|{_TAG}(\s*,\s*{_TAG})*")
 
 
+def etag_of_bytes(content: bytes) -> str:
+    """A strong ETag (RFC 9110) of what is sent as it is."""
+    return f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+
+
 def etag_of(device: DeviceAnswer) -> str:
     """A strong ETag (RFC 9110)."""
-    return f'"{hashlib.blake2b(encode(device), digest_size=12).hexdigest()}"'
+    return etag_of_bytes(encode(device))
 
 
 def etags(if_match: str) -> frozenset[str]:
@@ -28,3 +33,9 @@ def etags(if_match: str) -> frozenset[str]:
     if not _TAGS.fullmatch(wanted):
         raise Malformed('If-Match is * or a list of ETags, e.g. "0b7c..."')
     return ANY if wanted == "*" else frozenset(tag.strip() for tag in wanted.split(","))
+
+
+def is_known(if_none_match: str | None, etag: str) -> bool:
+    """Whether an `If-None-Match` names this version, compared weakly as RFC 9110 has it. None: there is no header."""
+    known = (if_none_match or "").strip()
+    return known == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]

@@ -9,7 +9,7 @@ from shared.contracts import normal_thumbprint
 from shared.domain.operations import Operation, OperationKind
 from shared.domain.record import Actor
 from shared.domain.selecting import Action, Selector
-from shared.errors import TooManyAffected
+from shared.errors import NotFound, TooManyAffected
 from shared.services.fleet_circumstances import key_identifier
 from shared.services.issuers import stored_issuers
 from shared.services.operations import Operations
@@ -95,12 +95,20 @@ class Bulk:
         to hold more than `max_affected`, the operation fails with the words of TooManyAffected.
         Raises: TooManyAffected where that is seen at once, InfrastructureFault.
         """
+        if operation_id is not None and (known := await self._known(operation_id)) is not None:
+            return known
         wanted = await self._resolved(selector)
         seen = await self.preview(action, wanted, 0, max_affected)
         if seen.exceeds:
             raise TooManyAffected(seen.affected, max_affected)
         parameters = {**wanted.to_parameters(), "maxAffected": str(max_affected)}
         return await self._operations.start(KINDS[action], actor, reason, parameters, operation_id=operation_id)
+
+    async def _known(self, operation_id: str) -> Operation | None:
+        try:
+            return await self._operations.show(operation_id)
+        except NotFound:
+            return None
 
     async def _resolved(self, selector: Selector) -> Selector:
         """With the key identifier of an issuing CA that was named by its certificate's thumbprint."""

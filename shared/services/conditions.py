@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from shared.domain.record import DeviceRecord
+if TYPE_CHECKING:  # for its name alone: the edge loads this at a cold start
+    from shared.domain.record import DeviceRecord
 
 type Condition = Callable[[DeviceRecord | None], None]
 """Raises: PreconditionFailed where the record (None: there is none) is not as the caller knows it."""

@@ -18,6 +18,7 @@ from shared.domain.changes import Reduction
 from shared.domain.containing import Plan, Step, next_step
 from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
 from shared.domain.record import Actor, DeviceRecord, State
+from shared.domain.record import Containment as Progress
 from shared.domain.releasing import next_restoring
 from shared.domain.verifying import Sighting, reappeared
 from shared.errors import Conflict, InfrastructureFault, NotFound, NotPossible
@@ -137,6 +138,11 @@ class Containment:
             device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known, condition
         )
 
+    @property
+    def can_revoke(self) -> bool:
+        """Whether certificates can be revoked here: an ADR namespace is configured."""
+        return self._plan.registry
+
     async def advance(self, message: Mapping[str, Any]) -> None:
         """Takes the steps of `{deviceId}` that are still to be done, as far as they go now.
 
@@ -167,11 +173,20 @@ class Containment:
         return not waits and (latest is None or latest.has_containment_work)
 
     async def _taken(self, record: DeviceRecord) -> tuple[bool, list[Stored]]:
-        """Takes the next step: whether time has to pass before another, and what was written."""
-        if record.revocation is not None and record.revocation.has_work:
-            written = await self._revoking.advance(record)
-            return not written, written
-        containment = containing.contained(record)
+        """Takes the next step: whether time has to pass before another, and what was written.
+
+        A revocation, which may wait for ADR, goes on where the containment waits: it keeps nobody in.
+        """
+        containment, revocation = record.containment, record.revocation
+        waits, written = True, list[Stored]()
+        if containment is not None and containment.has_work:
+            waits, written = await self._contained(record, containment)
+        if waits and revocation is not None and revocation.has_work:
+            moved = await self._revoking.advance(record)
+            return not moved, moved or written
+        return waits, written
+
+    async def _contained(self, record: DeviceRecord, containment: Progress) -> tuple[bool, list[Stored]]:
         if containment.release is not None:
             restoring = next_restoring(containment, containment.release)
             written = await self._letting_in.take(restoring, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,9 @@ def key_identifier(pem: str) -> str:
 
 
 def _pause_key(tag: str | None) -> str:
-    return f"{_PAUSE}{escape(tag or '*')}"
+    """A key has 512 characters at most, and an escaped tag may have more: a long one is told by its digest."""
+    name = escape(tag or "*")
+    return f"{_PAUSE}{name}" if len(name) <= 256 else f"{_PAUSE}!{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def _pause(row: Row) -> Pause:

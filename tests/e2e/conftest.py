@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import psutil
 import pytest
 from aiohttp import connector
 from azure.identity import ManagedIdentityCredential
+from playwright.sync_api import Browser
+from support.browser import NOTE, Window, chromium, launched
 from support.local_azure import Up, start_up
 
 VALIDITY_SECONDS = 180
@@ -53,3 +56,37 @@ def azure(running: Up) -> Iterator[dict[str, Any]]:
 def credential(azure: dict[str, Any]) -> ManagedIdentityCredential:
     """The managed identity, as azure-identity sees it."""
     return ManagedIdentityCredential()
+
+
+collect_ignore_glob = [] if chromium() or os.environ.get("CI") else ["test_dashboard*.py"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if chromium() is None:
+        terminalreporter.write_line(NOTE, red=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser of a module: Playwright's loop must have ended before the next module's own loops begin."""
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def window_of(browser: Browser, azure: dict[str, Any]) -> Iterator[Callable[..., Window]]:
+    """Opens the dashboard: `window_of("Fleet.Read", color_scheme="dark")`. Without roles nobody is signed in."""
+    windows: list[Window] = []
+
+    def open_window(*roles: str, **options: Any) -> Window:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        window = Window.open(context, azure["functions_url"])
+        windows.append(window)
+        if roles:
+            window.sign_in(*roles)
+        return window
+
+    yield open_window
+    for window in windows:
+        window.verify()
+        window.page.context.close()

@@ -279,7 +279,8 @@ class KeyDevice:
 
 @pytest.mark.parametrize("kind", ["a group's derived key", "an enrollment of its own"])
 async def test_a_device_by_symmetric_key_is_blocked_and_comes_back_with_the_same_key(site: Site, kind: str) -> None:
-    key, shared_key = b"k" * 32, base64.b64encode(b"k" * 32).decode()
+    key = uuid.uuid4().bytes * 2
+    shared_key = base64.b64encode(key).decode()
     attestation = {"type": "symmetricKey", "symmetricKey": {"primaryKey": shared_key, "secondaryKey": shared_key}}
     common = {"attestation": attestation, "credentialPolicyName": "default"}
     group = f"keys-{site.device_id}"

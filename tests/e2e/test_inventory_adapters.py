@@ -28,6 +28,7 @@ from shared.adapters.dps_inventory import DpsInventory
 from shared.adapters.hub_query import HubQuery
 from shared.domain.inventory import EnrollmentGroup, Registration
 from shared.domain.parsing import read_tags, read_twin
+from shared.services.ports import Credential
 from shared.services.reconciling import ContinuationExpired
 
 
@@ -128,7 +129,7 @@ async def test_individual_enrollments_are_listed_once_they_are_assigned_and_bloc
 ):
     alone, blocked, waiting = (f"alone-{uuid.uuid4().hex[:8]}" for _ in range(3))
     operational_credentials(azure, blocked, tmp_path)
-    await Enrollments(inventory).block(blocked, None)
+    await Enrollments(inventory).create_block(blocked, Credential("unknown"), "the occasion")
     key = base64.b64encode(uuid.uuid4().bytes * 4).decode()
     attestation = {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}
     for device_id in (alone, waiting):

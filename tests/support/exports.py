@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-
-from support.fakes import NOON
+from datetime import UTC, datetime
 
 from shared.errors import NotFound
 from shared.services.exporting import Piece
@@ -21,7 +19,7 @@ class FakeExports:
     blocks: dict[str, dict[str, bytes]] = field(default_factory=dict)
     staged: list[int] = field(default_factory=list)
     faults: list[Exception | None] = field(default_factory=list)
-    made_at: datetime = NOON
+    made_at: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
     def place_of(self, name: str) -> str:
         return f"exports/{name}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
-
-from support.alert_schemas import require_known
+from typing import Any, ClassVar, Literal
 
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
@@ -79,6 +77,8 @@ class FakeTable:
     def _check(self, write: Write) -> None:
         odd = {name: value for name, value in write.row.values.items() if type(value) not in PLAIN}
         assert not odd, f"a table holds plain values alone: {odd}"
+        assert len(write.row.key) <= 512, f"Azure refuses a key of {len(write.row.key)} characters"
+        assert not set(write.row.key) & set("/\\#?"), f"Azure refuses the key {write.row.key!r}"
         present = self.rows.get((write.row.partition, write.row.key))
         if write.kind == "insert" and present:
             raise Conflict(write.row.key)
@@ -90,9 +90,15 @@ class FakeTable:
         return sorted(k for _, k in self.rows if k.startswith(prefix))
 
 
+def _take(_: str, __: Mapping[str, Any]) -> None:
+    """Whatever is told is taken: a bench measures the app, not its checks."""
+
+
 @dataclass
 class FakeAlerts:
-    """An Event Grid topic that remembers."""
+    """An Event Grid topic that remembers. check: looks at each alert; tests set it to the alerts' schemas."""
+
+    check: ClassVar[Callable[[str, Mapping[str, Any]], None]] = _take
 
     sent: list[Alert] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
@@ -101,7 +107,7 @@ class FakeAlerts:
         if self.faults:
             raise self.faults.pop(0)
         for alert in alerts:
-            require_known(alert.type, alert.data)
+            FakeAlerts.check(alert.type, alert.data)
         self.sent.extend(alerts)
 
     @property

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import typer
@@ -62,8 +65,17 @@ def _of_ours(command: Command) -> str | None:
         if word not in below:
             return f"{path} has no {word}"
         found, path = below[word], f"{path} {word}"
-    unknown = command.options - set(_options(found))
+    unknown = command.options - (
+        _told(path) if found.context_settings.get("allow_extra_args") else set(_options(found))
+    )
     return f"{path} has no {', '.join(sorted(unknown))}" if unknown else None
+
+
+@cache
+def _told(path: str) -> set[str]:
+    """The options of a command that passes them on, as it tells them itself."""
+    words = [sys.executable, "-m", *path.split(), "--help"]
+    return set(re.findall(r"--[a-z-]+", subprocess.run(words, capture_output=True, text=True, check=True).stdout))
 
 
 def _options(command: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.record import Actor, Certificate, Command, Containment, DeviceRecord, Evidence, State
+from shared.domain.selecting import MOST_IDS
 from shared.errors import (
     Conflict,
     FleetcertError,
@@ -21,6 +22,7 @@ from shared.errors import (
     SettingsError,
     Throttled,
 )
+from shared.schemas import bulk as bulk_requests
 from shared.schemas.access import Forbidden, Role, Unauthenticated
 from shared.schemas.answers import encode
 from shared.schemas.devices import device_answer
@@ -40,6 +42,7 @@ from shared.schemas.requests import (
     in_utc,
     read_body,
 )
+from shared.services.bulk import MAX_AFFECTED
 from shared.services.histories import HistoryPage
 from shared.services.listing import Page
 
@@ -232,3 +235,8 @@ def test_a_problem_comes_with_the_headers_that_http_asks_for():
     assert headers_of(Unauthenticated("x")) == {"WWW-Authenticate": "Bearer"}
     assert headers_of(Throttled("s", timedelta(seconds=6.2))) == {"Retry-After": "7"}
     assert headers_of(NotFound("device", "d")) == {}
+
+
+def test_what_the_edge_says_of_its_bounds_is_the_services_own():
+    assert bulk_requests.MOST_IDS == MOST_IDS
+    assert bulk_requests.MAX_AFFECTED == MAX_AFFECTED

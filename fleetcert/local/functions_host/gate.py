@@ -19,6 +19,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from fleetcert.local.functions_host.sign_in import sign_in_page
+
 DEFAULT_AUDIENCE: Final = "api://fleetcert"
 _ALGORITHMS: Final = ["RS256", "ES256"]  # Entra signs with RS256, the local issuer with ES256
 _COOKIE: Final = "AppServiceAuthSession"
@@ -79,6 +81,7 @@ class Gate:
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Adds the `/.auth` endpoints."""
         router.add_get("/.auth/me", self._me)
+        router.add_get("/.auth/login/aad", self._choose)
         router.add_get("/.auth/login/local", self._login)
         router.add_get("/.auth/logout", self._logout)
 
@@ -114,10 +117,13 @@ class Gate:
         user = {"provider_name": "aad", "user_id": claims.get("name", ""), "user_claims": _claim_list(claims)}
         return web.json_response([user])
 
+    async def _choose(self, request: web.Request) -> web.Response:
+        """Where Azure shows Entra's sign-in, a page asks who one would like to be."""
+        self._require_login()
+        return web.Response(text=sign_in_page(_local_target(request)), content_type="text/html")
+
     async def _login(self, request: web.Request) -> web.Response:
-        if self._settings is None or self._settings.login is None:
-            raise web.HTTPNotFound(text="FLEETCERT_GATE_LOGIN is not set: there is no local login")
-        url = URL(self._settings.login).update_query(role=request.query.get("role", "all"))
+        url = self._require_login().update_query(role=",".join(request.query.getall("role", ["all"])))
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as answer:
             if answer.status != web.HTTPOk.status_code:
                 raise web.HTTPBadRequest(text=f"the identity endpoint refuses this role: {await answer.text()}")
@@ -125,6 +131,11 @@ class Gate:
         response = web.Response(status=302, headers={"Location": _local_target(request)})
         response.set_cookie(_COOKIE, token, httponly=True, samesite="Lax")
         return response
+
+    def _require_login(self) -> URL:
+        if self._settings is None or self._settings.login is None:
+            raise web.HTTPNotFound(text="FLEETCERT_GATE_LOGIN is not set: there is no local login")
+        return URL(self._settings.login)
 
     async def _logout(self, request: web.Request) -> web.Response:
         response = web.Response(status=302, headers={"Location": _local_target(request)})

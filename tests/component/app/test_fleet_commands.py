@@ -238,6 +238,7 @@ async def test_a_fault_is_waited_out_and_what_was_asked_is_done_once(cli: Cli, p
     ports.table.faults = [None, InfrastructureFault("table", "down")]
     said = await cli("renew", "dev-1", "--reason", "x")
     assert said.code == 0
+    assert len(ports.table.keys("key!")) == 1  # of both attempts
     kinds = [str(r.values["kind"]) for (_, key), r in ports.table.rows.items() if key.startswith("history!")]
     assert kinds.count("renewalRequested") == 1
 

@@ -274,6 +274,15 @@ async def test_an_operator_pauses_the_fleet_and_ends_the_pause(fleet_app: Any, h
     assert (await services.circumstances.current()).pauses == ()
 
 
+async def test_a_pause_of_the_longest_tag_is_a_pause_too(fleet_app: Any, headers: Any):
+    renew, tags = headers("Certificates.Renew"), ["site=" + "\N{PILE OF POO}" * 507, "site=" + "\N{PILE OF POO}" * 506]
+    for tag in tags:
+        body = {"until": in_an_hour(), "reason": "x", "tag": tag}
+        assert (await fleet_app.call("pause_fleet", "POST", headers=renew, body=body)).status == 200
+    services = await composition.app.services()
+    assert {pause.tag for pause in (await services.circumstances.current()).pauses} == set(tags)
+
+
 async def test_an_operator_suppresses_alerts_until_an_end(fleet_app: Any, headers: Any):
     body = {"alertType": "*", "device": "dev-1", "until": in_an_hour(), "reason": "on the bench"}
     answer = await fleet_app.call("suppress_alerts", "POST", headers=headers("Certificates.Renew"), body=body)

@@ -30,10 +30,14 @@ def forged(*roles: str) -> dict[str, str]:
     return {"X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps(principal).encode()).decode()}
 
 
+def path_of(route: Route[Any, Any]) -> str:
+    given = {"deviceId": "dev-1", "operationId": "0" * 15 + "-0123abcd", "file": "app.js"}
+    return route.path.format(**{name: given[name] for name in route.parameters})
+
+
 async def asked(served: Any, route: Route[Any, Any], token: str | None, **request: Any) -> Any:
-    path = route.path.replace("{deviceId}", "dev-1").replace("{operationId}", "0" * 15 + "-0123abcd")
     body = {"json": examples.of(route.body)} if route.body else {}
-    return await served.ask(route.method, path, token, **body, **request)
+    return await served.ask(route.method, path_of(route), token, **body, **request)
 
 
 def named(route: Route[Any, Any]) -> str:
@@ -115,8 +119,7 @@ async def test_a_method_that_a_path_does_not_take_is_told_which_it_takes(
 ):
     if method in route.allowed:
         return
-    path = route.path.replace("{deviceId}", "dev-1").replace("{operationId}", "0" * 15 + "-0123abcd")
-    answer = await served.ask(method, path, served.token(*ALL))
+    answer = await served.ask(method, path_of(route), served.token(*ALL))
     assert (answer.status_code, answer.headers["allow"]) == (405, ", ".join(route.allowed))
 
 

@@ -18,7 +18,7 @@ from support.paged_table import PagedTable
 from shared.contracts import format_instant
 from shared.domain import keys
 from shared.domain.changes import Reduction
-from shared.domain.listing import DeviceLine, Filter
+from shared.domain.listing import EVERY_DEVICE, DeviceLine, Filter
 from shared.domain.record import Certificate, DeviceRecord, Evidence, State
 from shared.services.listing import EXAMINED, Listing
 from shared.services.ports import Value
@@ -107,6 +107,13 @@ def fits(wanted: Filter, values: dict[str, Value], device_id: str, site: str) ->
         and (not wanted.tag or site == wanted.tag[1])
         and (not wanted.text or wanted.text.lower() in device_id or wanted.text.lower() in f"site={site}")
     )
+
+
+@pytest.mark.parametrize("about", [1, 50, 1000])
+async def test_whoever_takes_more_rows_than_was_said_gets_all_of_them_in_order(about: int):
+    rows = [listed(f"d{n}", NOON + timedelta(seconds=n)) for n in range(300)]
+    taken = [row.key async for row in listing(filled(rows)).rows(EVERY_DEVICE, "", about)]
+    assert taken == [key for _, (key, _) in rows]
 
 
 async def test_a_fraction_of_a_second_bounds_a_list_as_exactly_as_a_whole_one():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ class Counting:
     answers: list[Exception] = field(default_factory=list)
     units: int = 0
     discarded: int = 0
-    before_unit: Callable[[], object] | None = None
+    before_unit: Callable[[], Awaitable[object]] | None = None
 
     async def advance(self, operation: Operation) -> Advance:
         self.units += 1
@@ -44,7 +44,7 @@ class Counting:
             raise self.answers.pop(0)
         if self.before_unit is not None:
             hook, self.before_unit = self.before_unit, None
-            await hook()  # type: ignore[misc]
+            await hook()
         self.clock.advance(SECOND)
         at = int(operation.cursor or 0) + 1
         moved = operation.progressed(cursor=str(at), done=1, total=self.pieces)

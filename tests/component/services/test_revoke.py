@@ -121,6 +121,23 @@ async def test_a_device_that_is_shut_out_can_be_revoked_too(ward: Ward) -> None:
     assert (record.state, record.reason) == (State.DISABLED, reasons.CONTAINED)
 
 
+async def test_a_revocation_that_waits_for_adr_keeps_nobody_in(ward: Ward) -> None:
+    registry(ward).pending = 1000
+    await ward.containment.revoke("dev-1", ANN, "leaked")
+    await ward.work()
+    await ward.containment.disable("dev-1", ANN, "stolen")
+    await ward.pass_time(timedelta(minutes=20))
+    assert ward.hub.identities["dev-1"].status == "disabled"
+    record = await ward.record()
+    assert record.containment is not None
+    assert record.containment.is_verified
+    assert record.revocation is not None
+    assert record.revocation.has_work
+    registry(ward).pending = 0
+    await ward.pass_time(timedelta(minutes=5))
+    assert ward.alerts.types.count(AlertType.DEVICE_REVOKED) == 1
+
+
 async def test_a_device_that_adr_or_nobody_knows_cannot_be_revoked(ward: Ward) -> None:
     await ward.issue("dev-2")
     with pytest.raises(NotPossible, match="the ADR namespace knows no device dev-2"):

@@ -14,6 +14,9 @@ from support.shell_commands import Block, blocks, commands, spans
 PAGE = bicep.ROOT / "docs/deploy.md"
 PAGES = [PAGE, *sorted((bicep.ROOT / "docs/runbooks").glob("*.md"))]
 BLOCKS = [block for page in PAGES for block in blocks(page)]
+DRILLS = bicep.ROOT / "docs/drills.md"
+"""Its blocks run in tests/e2e/test_drills.py."""
+ALL_PAGES, ALL_BLOCKS = [*PAGES, DRILLS], [*BLOCKS, *blocks(DRILLS)]
 PROGRAMS = ("az", "azd", "fleetcert", "make")
 RUN_HERE = {"fleetcert onboard", "make package"}
 """What the page shows as run: by the tests below, and by tests/component/app/test_package.py."""
@@ -23,20 +26,20 @@ def named(block: Block) -> str:
     return f"{block.page.name}: {block.text.splitlines()[0][:50]}"
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=named)
+@pytest.mark.parametrize("block", ALL_BLOCKS, ids=named)
 def test_every_block_is_shell(block: Block):
     assert block.language == "sh"
     checked = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=named)
+@pytest.mark.parametrize("block", ALL_BLOCKS, ids=named)
 def test_every_command_of_a_block_exists(block: Block):
     called = [command for command in commands(block.text, *PROGRAMS) if command.words]
     assert [problem for command in called if (problem := complaint(command))] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
 def test_every_command_in_a_sentence_exists(page):
     called = [command for span in spans(page) for command in commands(span, *PROGRAMS) if command.words]
     assert [problem for command in called if (problem := complaint(command))] == []
@@ -89,7 +92,7 @@ def test_every_output_that_a_command_uses_is_one():
     assert {name for name in outputs if name.startswith("FLEETCERT")} - used == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         if not target.startswith("https://"):

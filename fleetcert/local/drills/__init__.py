@@ -1,0 +1,1 @@
+"""`fleetcert local drill`: causes trouble in a running local Azure and tells what happens; others mend it."""
