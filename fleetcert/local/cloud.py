@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import ssl
 import threading
@@ -46,6 +48,7 @@ class Cloud:
         self._http = httpx.Client(verify=context, timeout=_SECONDS)
         self._tokens: dict[str, str] = {}
         self._log: RegistrationLog | None = None
+        self._export = ""
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +153,18 @@ class Cloud:
     def disable(self, device_id: str, reason: str) -> bool:
         """Asks the app to shut a device out."""
         return self._app("POST", f"/api/devices/{device_id}/disable", {"reason": reason}).is_success
+
+    def export(self, reason: str) -> bool:
+        """Asks the app for a file of the whole fleet."""
+        answer = self._app("POST", "/api/fleet/exports", {"reason": reason})
+        self._export = answer.headers.get("Location", "")
+        return answer.is_success
+
+    def exported(self) -> list[str]:
+        """The devices in the file that was asked for; none before it is written."""
+        answer = self._app("GET", f"{self._export}/content") if self._export else None
+        rows = csv.DictReader(io.StringIO(answer.text)) if answer is not None and answer.is_success else ()
+        return [row["deviceId"] for row in rows]
 
     def _app(
         self, method: str, path: str, body: Mapping[str, str] | None = None, seconds: float = _SECONDS

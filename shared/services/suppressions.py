@@ -55,13 +55,7 @@ class Suppressions:
 
         Raises: NotPossible without an end, a reason or room.
         """
-        now = self._clock.now()
-        if not now < until <= now + LONGEST:
-            raise NotPossible(f"a suppression ends in the future, within {LONGEST.days} days")
-        if not reason.strip():
-            raise NotPossible("a suppression needs a reason")
-        if device.startswith(TAG) and "=" not in device:
-            raise NotPossible("a tag is chosen as tag:name=value")
+        _require_sense(device, until, reason, self._clock.now())
         await self.prune()
         if len(await self._stored()) >= MOST:
             raise NotPossible(f"{MOST} suppressions stand already: lift some")
@@ -97,6 +91,15 @@ class Suppressions:
     async def _stored(self) -> list[Suppression]:
         rows = self._table.scan(FLEET_PARTITION, _PREFIX, _PREFIX[:-1] + '"', MOST)
         return [_suppression(row) async for row in rows]
+
+
+def _require_sense(device: str, until: datetime, reason: str, now: datetime) -> None:
+    if not now < until <= now + LONGEST:
+        raise NotPossible(f"a suppression ends in the future, within {LONGEST.days} days")
+    if not reason.strip():
+        raise NotPossible("a suppression needs a reason")
+    if device.startswith(TAG) and "=" not in device:
+        raise NotPossible("a tag is chosen as tag:name=value")
 
 
 def _place(suppression_id: str) -> Row:

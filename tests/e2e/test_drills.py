@@ -153,7 +153,7 @@ def test_a_lost_table_comes_back_but_for_what_was_decided_after_the_backup(room:
     assert "certificates as before the loss: 11 of 11" in told
     assert "shut out as before the loss: 1; not any more: ['drill-storage-1']" in told
     assert "shut out as before the loss: 2; not any more: none" in told
-    assert re.search(r"\d+Z drill-storage-1 disableRequested\n", told), "it is in the audit"
+    assert re.search(r"drill-storage-1 \S+Z disableRequested\n", told), "it is in the audit"
     for device_id, record in before.items():
         assert room.cloud.record(device_id)["certificate"] == record["certificate"]
         known = room.cloud.history(device_id)

@@ -27,6 +27,7 @@ class Sight:
     dead_letters: Sequence[str]
     attempts: Sequence[Attempt]
     records: Mapping[str, Mapping[str, Any]]
+    exported: Sequence[str]
 
     @classmethod
     def of(cls, cloud: Cloud, devices: int, *, is_final: bool = True) -> Sight:
@@ -42,6 +43,7 @@ class Sight:
             dead_letters=cloud.dead_letters(),
             attempts=cloud.attempts(),
             records=records,
+            exported=cloud.exported(),
         )
 
     def named(self, manner: Manner) -> list[str]:
@@ -106,6 +108,7 @@ class Summary:
     blocked_by_dps: int
     alerts: int
     dead_letters: int
+    exported: int
     seconds: float = 0.0
     peak_rss_mb: float = 0.0
     failures: list[str] = field(default_factory=list)
@@ -125,6 +128,7 @@ def summarize(sight: Sight) -> Summary:
         blocked_by_dps=sum(map(sight.refusals_by_dps, shut_out)),
         alerts=len(sight.alerts),
         dead_letters=len(sight.dead_letters),
+        exported=len(sight.exported),
         failures=[failure for claim in CLAIMS for failure in claim(sight)],
     )
 
@@ -211,6 +215,12 @@ def the_disabled_device_is_shut_out(sight: Sight) -> Iterator[str]:
             yield f"{device_id}: its end was not told once"
 
 
+def the_export_is_the_fleet(sight: Sight) -> Iterator[str]:
+    """The file that the operator asked for holds every device once."""
+    if sorted(sight.exported) != sorted(sight.manners):
+        yield f"exported {len(sight.exported)} devices instead of {len(sight.manners)}"
+
+
 CLAIMS: Final = (
     every_device_has_an_identity,
     every_certificate_is_recorded_to_the_second,
@@ -221,4 +231,5 @@ CLAIMS: Final = (
     the_liar_was_caught,
     the_garbled_report_is_the_one_dead_letter,
     the_disabled_device_is_shut_out,
+    the_export_is_the_fleet,
 )

@@ -109,7 +109,7 @@ class Course:
             time.sleep(_LOOK_SECONDS)
 
     def _act(self, sight: Sight) -> None:
-        """The operator shuts one device out and renews another by hand."""
+        """The operator shuts one device out, renews another by hand, and has the fleet written into a file."""
         self._acted = True
         for device_id in sight.named(Manner.DISABLED):
             self._cloud.disable(device_id, "demo: reported stolen")
@@ -117,6 +117,8 @@ class Course:
         for device_id in sight.named(Manner.GOOD)[:1]:
             self._cloud.renew(device_id, "demo: by hand")
             self._screen.tell(f"operator: POST /api/devices/{device_id}/renew")
+        self._cloud.export("demo: for the auditor")
+        self._screen.tell("operator: POST /api/fleet/exports")
 
     def _show(self, sight: Sight) -> None:
         stage, total = self._screen.stage, self._devices

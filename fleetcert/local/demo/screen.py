@@ -35,6 +35,7 @@ _MEANINGS: Final = {
     "blocked_by_dps": "registrations of the disabled device that DPS refused",
     "alerts": "CloudEvents that the Event Grid topic took",
     "dead_letters": "unreadable events kept for a person",
+    "exported": "devices in the file that the app wrote for the operator",
     "seconds": "from the first device to the last claim",
     "peak_rss_mb": "memory of everything together, MB",
 }

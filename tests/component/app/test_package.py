@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from fleetcert.cli.chart_library import NotInstalled, bring_chart_library
 from fleetcert.cli.package import build_package
+from functions.static_files import static_files
 
 PROJECT = Path(__file__).parents[3]
 UNASKED = {"setuptools", "pysocks"}
@@ -47,6 +49,20 @@ def test_the_package_holds_the_app_and_nothing_else(package: Path):
         "shared",
     }
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".key", ".pem"))]
+
+
+def test_the_package_holds_every_file_of_the_dashboard_and_the_library_that_it_draws_with(package: Path):
+    archive = zipfile.ZipFile(package)
+    served = {name: archive.read(f"functions/static/{name}") for name in static_files()}
+    assert served == {name: file.content for name, file in static_files().items()}
+    installed = PROJECT / "node_modules" / "chart.js"
+    assert served["chart.umd.min.js"] == (installed / "dist" / "chart.umd.min.js").read_bytes()
+    assert archive.read("functions/static/chart.LICENSE.md") == (installed / "LICENSE.md").read_bytes()
+
+
+def test_without_the_library_there_is_no_package_and_the_fix_is_named(tmp_path: Path):
+    with pytest.raises(NotInstalled, match="make setup"):
+        bring_chart_library(tmp_path)
 
 
 def test_the_same_sources_make_the_same_package(package: Path, tmp_path: Path):

@@ -102,6 +102,21 @@ def test_a_browser_signs_in_gets_a_cookie_and_signs_out(http: httpx.Client) -> N
     assert http.get("/.auth/me").status_code == 401
 
 
+def test_several_roles_can_be_had_at_once(http: httpx.Client) -> None:
+    http.get("/.auth/login/local?role=Fleet.Read&role=Certificates.Renew&post_login_redirect_uri=/api/echo")
+    claims = seen_principal(http.get("/api/echo"))["claims"]
+    assert [claim["val"] for claim in claims if claim["typ"] == "roles"] == ["Fleet.Read", "Certificates.Renew"]
+
+
+def test_where_azure_shows_entras_sign_in_one_is_asked_for_the_roles(http: httpx.Client) -> None:
+    page = http.get("/.auth/login/aad", params={"post_login_redirect_uri": '/api/echo?"><b>'})
+    assert page.headers["content-type"].startswith("text/html")
+    assert [role in page.text for role in ("Fleet.Read", "Certificates.Renew", "Devices.Contain")] == [True] * 3
+    assert 'value="/api/echo?&quot;&gt;&lt;b&gt;"' in page.text
+    elsewhere = http.get("/.auth/login/aad", params={"post_login_redirect_uri": "https://example.org/"})
+    assert "example.org" not in elsewhere.text
+
+
 def test_a_role_that_there_is_not_cannot_sign_in(http: httpx.Client) -> None:
     assert http.get("/.auth/login/local", params={"role": "Owner"}).status_code == 400
 

@@ -130,6 +130,12 @@ def test_an_operators_token_carries_one_role_and_that_for_all_every_role():
     assert all({"oid", "appid", "tid", "name"} <= c.keys() for c in claims.values())
 
 
-def test_there_is_no_token_for_an_unknown_role():
-    with pytest.raises(ValueError, match="no role 'Owner'"):
-        operator_token(TOKENS, "Owner")
+def test_an_operators_token_can_carry_several_roles():
+    claims = TOKENS.claims(operator_token(TOKENS, "Fleet.Read,Certificates.Renew"), API_AUDIENCE)
+    assert claims["roles"] == ["Fleet.Read", "Certificates.Renew"]
+
+
+@pytest.mark.parametrize("roles", ["Owner", "Fleet.Read,Owner", "", "Fleet.Read,"])
+def test_there_is_no_token_for_an_unknown_role(roles: str):
+    with pytest.raises(ValueError, match="no role"):
+        operator_token(TOKENS, roles)

@@ -62,6 +62,7 @@ def good_end() -> Sight:
         dead_letters=["iot-events/0/1"],
         attempts=[Attempt(d, "Success") for d in manners] + [Attempt("sim-disabled", "Failure")],
         records=records,
+        exported=list(manners),
     )
 
 
@@ -101,6 +102,7 @@ WRONGS: dict[str, Callable[[Sight], Sight]] = {
         "hub", "sim-disabled", {**seen("sim-disabled", Manner.DISABLED), "refusals": []}
     ),
     "DPS has not refused it": lambda sight: replace(sight, attempts=[]),
+    "exported 0 devices": lambda sight: replace(sight, exported=[]),
     "its end was not told once": without_alert(AlertType.DEVICE_DISABLED),
 }
 
