@@ -88,7 +88,7 @@ WRONGS: dict[str, Callable[[Sight], Sight]] = {
     "IoT Hub took no command": of_device("hub", "sim-001", {"certificate": {"thumbprint": "sim-001-new"}}),
     "no alert of its renewal": without_alert(AlertType.CERTIFICATE_RENEWED),
     "not announced exactly once": without_alert(AlertType.CERTIFICATE_ISSUED),
-    "came 2 times": lambda sight: replace(sight, alerts=[*sight.alerts, sight.alerts[-1]]),
+    "was told under 2 ids": lambda sight: replace(sight, alerts=[*sight.alerts, {**sight.alerts[-1], "id": "again"}]),
     "escalated []": without_alert(AlertType.CERTIFICATE_RENEWAL_OVERDUE),
     "its expiry was not told once": without_alert(AlertType.CERTIFICATE_EXPIRED),
     "was overdue": lambda sight: replace(
