@@ -11,10 +11,10 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --python-version 3.13 \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test bench check package lock clean
+.PHONY: help setup up demo test bench check package screenshots lock clean
 
 help: ## List the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 20
 
 setup: $(VENV)/.ready $(CHARTS) ## Set everything up: .venv with fleetcert in it, Azurite and Chart.js from npm
 
@@ -39,6 +39,9 @@ check: setup ## Lint, types and the directions of imports
 
 package: setup ## Build dist/app.zip, what Azure Functions deploys
 	@$(BIN)/fleetcert package dist/app.zip
+
+screenshots: setup ## Make the pictures of the dashboard in docs/images; wants Chromium
+	@$(BIN)/python tests/screenshots.py docs/images
 
 lock: .tools/ready ## Resolve the dependencies of pyproject.toml again, with hashes
 	$(COMPILE) --group build -o requirements-build.txt

@@ -18,7 +18,7 @@ try {
         default { Fail "$url gave no answer that tells whether it believes a forged principal: look at its log, then 'azd hooks run postdeploy'" }
     }
     Say "the API: $url/api (health: $url/api/health)"
-    Say "sign in with a browser: $url/.auth/login/aad?post_login_redirect_uri=/api/fleet/summary"
+    Say "the dashboard: $url/api/dashboard"
     Say "devices register with the id scope $env:FLEETCERT_DPS_ID_SCOPE"
 }
 finally {

@@ -22,5 +22,5 @@ case $verdict in
 esac
 
 say "the API: $url/api (health: $url/api/health)"
-say "sign in with a browser: $url/.auth/login/aad?post_login_redirect_uri=/api/fleet/summary"
+say "the dashboard: $url/api/dashboard"
 say "devices register with the id scope $FLEETCERT_DPS_ID_SCOPE"

@@ -23,6 +23,9 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
         '/api/health'
         '/api/openapi.json'
         '/api/alerts.schema.json'
+        // The page and its files, which hold no data: it asks the API who looks, and goes to the login by itself.
+        '/api/dashboard'
+        '/api/dashboard/*'
       ]
     }
     httpSettings: {

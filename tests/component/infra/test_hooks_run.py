@@ -268,3 +268,25 @@ def test_the_audit_is_locked_only_on_the_word(azure: Azure):
     assert azure.changes("lock-audit", "lock") == ["locked"]
     assert azure.state["environment"]["AUDIT_LOCKED"] == "true"
     assert azure.changes("lock-audit", "lock") == []
+
+
+NPM = """#!/bin/sh
+[ "$1" = ci ] && mkdir -p node_modules/chart.js/dist
+echo "the licence" > node_modules/chart.js/LICENSE.md
+echo "the library" > node_modules/chart.js/dist/chart.umd.min.js
+"""
+
+
+def test_the_charting_library_is_brought_before_the_app_is_packaged(azure: Azure):
+    served = azure.folder / "functions/static"
+    served.mkdir(parents=True)
+    npm = azure.folder / "bin/npm"
+    npm.write_text(NPM)
+    npm.chmod(0o755)
+    assert azure.run("prepackage").returncode == 0
+    assert (served / "chart.umd.min.js").read_text() == "the library\n"
+    assert (served / "chart.LICENSE.md").read_text() == "the licence\n"
+    npm.write_text("#!/bin/sh\nexit 1\n")
+    assert azure.run("prepackage").returncode == 0, "what is there need not be brought"
+    (served / "chart.umd.min.js").unlink()
+    assert azure.run("prepackage").returncode != 0, "an app without it is not deployed"

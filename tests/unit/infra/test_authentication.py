@@ -6,6 +6,8 @@ import re
 
 from support import bicep
 
+from shared.schemas.routes import ROUTES
+
 FILE = bicep.INFRA / "modules/authentication.bicep"
 [SETTINGS] = [resource for resource in bicep.resources(FILE) if not resource.existing]
 EXCLUDED = re.findall(r"'(/[^']+)'", SETTINGS.words("properties", "globalValidation", "excludedPaths"))
@@ -26,6 +28,11 @@ def test_no_function_behind_an_excluded_path_looks_at_who_calls():
         routes = {f"/api/{route}" for route in re.findall(r'route\(\s*route="([^"]+)"', source)}
         if routes & set(EXCLUDED):
             assert not re.search(r"\brespond\(|principal", source), file.name
+
+
+def test_the_paths_that_pass_are_those_of_the_routes_that_need_no_role():
+    excluded = {path.removeprefix("/api/").replace("/*", "/{file}") for path in EXCLUDED}
+    assert excluded == {route.path for route in ROUTES if not route.roles}
 
 
 def test_only_tokens_for_this_app_are_taken_and_only_of_this_tenant():
