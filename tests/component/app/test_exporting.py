@@ -88,7 +88,10 @@ def members(attributes: Any) -> dict[str, str]:
     return {pair.key: pair.value.string_value for pair in attributes}
 
 
-def test_a_collector_gets_spans_metrics_and_lines_of_one_service(collector: Collector):
+def test_a_collector_gets_spans_metrics_and_lines_of_one_service(
+    collector: Collector, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, "azure.core")  # as the Functions worker has it
     settings = read_telemetry_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "WEBSITE_INSTANCE_ID": "i-1"})
     close = export(settings)
     ours, library = logging.getLogger("shared.tests"), logging.getLogger("azure.core")
