@@ -159,7 +159,7 @@ def every_obedient_device_was_commanded_and_renewed(sight: Sight) -> Iterator[st
 
 
 def every_device_was_announced_once(sight: Sight) -> Iterator[str]:
-    """One alert of issuance for each device, and nothing under two ids. The same id may come twice: receivers drop it."""
+    """One alert of issuance for each device, and nothing under two ids. An id may come twice: receivers drop it."""
     for device_id in sight.manners:
         if len(sight.alerts_of(AlertType.CERTIFICATE_ISSUED, device_id)) != 1:
             yield f"{device_id}: not announced exactly once"
