@@ -51,7 +51,7 @@ async def _prune(services: Services) -> None:
 
 
 async def _look(services: Services) -> None:
-    """What three timers of one schedule do."""
+    """As `functions/fleet_health.py`, `operations_sweep.py` and `containment_watch.py` do."""
     await services.watching.health.look()
     await services.operations.revive()
     await services.containment_watch.look()

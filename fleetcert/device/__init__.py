@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fleetcert.device.agent import Agent
-    from fleetcert.device.assembly import CloudAddress, build_agent
+    from fleetcert.device.assembly import CloudAddress, build_agent, build_world
     from fleetcert.device.credential import OnboardingCredential, SymmetricKeyCredential
     from fleetcert.device.events import AgentEvent, Happened
     from fleetcert.device.keystore import FileKeyStore
@@ -30,6 +30,7 @@ __all__ = [
     "SymmetricKeyCredential",
     "World",
     "build_agent",
+    "build_world",
     "run",
     "running",
 ]
@@ -48,6 +49,7 @@ _HOMES: Final = {
     "SymmetricKeyCredential": "credential",
     "World": "options",
     "build_agent": "assembly",
+    "build_world": "assembly",
     "run": "runner",
     "running": "runner",
 }

@@ -99,7 +99,7 @@ def obstacle(action: Action, record: DeviceRecord) -> str | None:
     if action == "disable":
         return "it is being shut out already" if record.containment is not None else None
     if record.containment is not None:
-        return "it is disabled: it cannot be asked to renew"
+        return "it is disabled"
     if record.state is State.EXPIRED:
         return "it has expired: no command reaches it, it must register with DPS again"
     if record.certificate is None:

@@ -7,7 +7,8 @@ from datetime import datetime
 from shared.clock import Clock
 from shared.domain.applying import renewal_requested
 from shared.domain.changes import Reduction
-from shared.domain.record import Actor, DeviceRecord, State
+from shared.domain.record import Actor, DeviceRecord
+from shared.domain.selecting import obstacle
 from shared.errors import NotFound, NotPossible
 from shared.services.conditions import Condition, whatever_stands
 from shared.services.deadlines import Deadlines
@@ -60,10 +61,6 @@ class Devices:
 def _renewable(device_id: str, record: DeviceRecord | None) -> DeviceRecord:
     if record is None:
         raise NotFound("device", device_id)
-    if record.state in (State.DISABLED, State.RETIRED):
-        raise NotPossible(f"{device_id} is {record.state}: it cannot be asked to renew")
-    if record.state is State.EXPIRED:
-        raise NotPossible(f"{device_id} has expired: no command reaches it, it must register with DPS again")
-    if record.certificate is None:
-        raise NotPossible(f"{device_id} holds no certificate that is known: there is nothing to renew")
+    if (against := obstacle("renew", record)) is not None:
+        raise NotPossible(f"{device_id} cannot be asked to renew: {against}")
     return record

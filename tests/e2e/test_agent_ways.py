@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import queue
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,12 +31,16 @@ from support.running_device import (
 )
 from support.seed_files import SeedFiles
 
+from fleetcert import device
 from fleetcert.device.assembly import Protocol
 from fleetcert.device.credential import OnboardingCredential, SymmetricKeyCredential
 from fleetcert.device.csr import KeyKind
 from fleetcert.device.events import Happened
 from fleetcert.device.messages import Message
 from fleetcert.device.ports import Way
+from fleetcert.local.fleet import FleetSite
+from fleetcert.onboarding.authority import issue_device_credential, load_authority
+from shared.errors import InfrastructureFault
 
 ARM_SCOPE = "https://management.azure.com/.default"
 RENEWALS = 3
@@ -266,3 +271,21 @@ def test_an_application_shares_the_agents_connection(start: Launcher, registry: 
     device.waits_for(Happened.COMMAND_IGNORED)
     assert heard[0].body == b"open the valve"
     assert heard[0].properties["valve"] == "left"
+
+
+def test_the_librarys_own_names_are_enough_to_run_a_device(azure: dict[str, Any], tmp_path: Path) -> None:
+    site = FleetSite.from_azure(azure)
+    authority = load_authority(site.ca_certificate, site.ca_key, site.root_certificate)
+    name = unique("embedded")
+    files = issue_device_credential(tmp_path / "device", authority, name, key_type="ec")
+    told: queue.Queue[device.Happened] = queue.Queue()
+    stop, onboarding = device.StopSignal(), device.OnboardingCredential.load(files.full_chain, files.key)
+    world = device.build_world(site.address, onboarding, stop, lambda event: told.put(event.event))
+    agent = device.build_agent(name, onboarding, tmp_path / "state", world)
+    with device.running(agent, stop):
+        while told.get(timeout=20) is not device.Happened.REPORTED:
+            pass
+        agent.send(device.Message(b"21"))
+        assert agent.state is device.State.COMMITTED or agent.state is device.State.OPERATIONAL
+    with pytest.raises(InfrastructureFault):
+        agent.send(device.Message(b"22"))

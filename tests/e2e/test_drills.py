@@ -93,6 +93,11 @@ def promised(section: str, row: str) -> set[str]:
     return {name for name in re.findall(r"`([\w.]+)`", line) if row == "history" or name.startswith("Fleetcert.")}
 
 
+def but_for_evidence(record: dict[str, Any]) -> dict[str, Any]:
+    """The certificate, of which the app may know more after a restart, when it has read the hub's new CA."""
+    return {name: value for name, value in record["certificate"].items() if name != "evidence"}
+
+
 def test_the_first_block_works(room: Room):
     assert "due today" in room.follow("# Drills")
 
@@ -155,7 +160,7 @@ def test_a_lost_table_comes_back_but_for_what_was_decided_after_the_backup(room:
     assert "shut out as before the loss: 2; not any more: none" in told
     assert re.search(r"drill-storage-1 \S+Z disableRequested\n", told), "it is in the audit"
     for device_id, record in before.items():
-        assert room.cloud.record(device_id)["certificate"] == record["certificate"]
+        assert but_for_evidence(room.cloud.record(device_id)) == but_for_evidence(record)
         known = room.cloud.history(device_id)
         assert [change for change in changes[device_id] if change not in known] == []
     assert room.cloud.record("drill-stolen")["containment"]["isVerified"]

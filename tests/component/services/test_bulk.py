@@ -164,7 +164,7 @@ async def test_the_dry_run_lists_what_would_be_touched_and_what_speaks_against_i
     assert (preview.matched, preview.affected, preview.cursor) == (3, 1, None)
     assert {t.device_id: t.obstacle for t in preview.devices} == {
         "d00": None,
-        "d01": "it is disabled: it cannot be asked to renew",
+        "d01": "it is disabled",
         "nobody": "it is not known",
     }
     assert await backend.cloud.table.get("fleet", "cursor!ledger") is None  # nothing was done
