@@ -21,7 +21,7 @@ from support.local_azure import start_up
 from support.showcase import act, show_fleet
 
 DEVICES = 180
-WIDE = {"width": 1440, "height": 900}
+WIDE = {"width": 1440, "height": 1180}
 NARROW = {"width": 400, "height": 860}
 SETTLING = 1500
 """Milliseconds for charts and the last answers."""

@@ -125,7 +125,7 @@ class Field {
     control.required = true;
     control.autocomplete = "off";
     control.setAttribute("aria-describedby", `action-${name}-hint action-${name}-wrong`);
-    const help = h("p", { id: `action-${name}-hint`, class: "note id" }, hint);
+    const help = h("p", { id: `action-${name}-hint`, class: name === "typed" ? "note id" : "note" }, hint);
     this.element = h("div", { class: "field" }, h("label", { for: control.id }, label), help, control, this.wrong);
   }
 

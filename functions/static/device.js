@@ -82,10 +82,12 @@ export class DeviceView {
     this.history.element.hidden = false;
     patch(this.head, badge(device.state), h("span", { class: "beside" }, words(device.reason)));
     this.showActions(device);
+    const moves = [...containmentPanel(device), ...revocationPanel(device), ...commandPanel(device)];
+    const left = moves.length ? [certificatePanel(device), facts(device)] : [certificatePanel(device)];
     patch(
       this.body,
-      h("div", { class: "column" }, certificatePanel(device)),
-      h("div", { class: "column" }, ...containmentPanel(device), ...revocationPanel(device), ...commandPanel(device), facts(device)),
+      h("div", { class: "column", "data-key": "left" }, ...left),
+      h("div", { class: "column", "data-key": "right" }, ...(moves.length ? moves : [facts(device)])),
     );
   }
 

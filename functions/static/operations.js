@@ -98,8 +98,7 @@ export class OperationsView {
 
   /** @param {Operation[]} operations */
   table(operations) {
-    const columns = ["Operation", "State", "Progress", "By", "Begun", ""];
-    const head = columns.map((label) => (label ? h("th", { scope: "col" }, label) : h("td")));
+    const head = ["Operation", "State", "Progress"].map((label) => h("th", { scope: "col" }, label));
     return h(
       "table",
       { class: "operations" },
@@ -115,12 +114,9 @@ export class OperationsView {
     return h(
       "tr",
       { "data-key": operation.id },
-      h("th", { scope: "row" }, title(operation), h("p", { class: "note" }, operation.reason), details(operation)),
+      h("th", { scope: "row" }, title(operation), by(operation), details(operation)),
       h("td", {}, h("span", { class: `badge tone-${tone}` }, icon(tone), words(operation.state))),
-      h("td", {}, progress(operation)),
-      h("td", {}, operation.actor.name),
-      h("td", {}, instant(operation.createdAt)),
-      h("td", {}, this.button(operation)),
+      h("td", {}, progress(operation), this.button(operation)),
     );
   }
 

@@ -2,8 +2,8 @@
 
 import { handlers, setHandler } from "./dom.js";
 
-/** What the reader has changed is not changed back. */
-const THE_READERS = new Set(["open", "value", "checked"]);
+/** What the reader has changed is not changed back: what is folded open, typed or chosen. */
+const THE_READERS = /** @type {const} */ ({ DETAILS: "open", INPUT: "value", OPTION: "selected" });
 
 /**
  * Makes the children of `parent` those that are wanted. Children are known by their `data-key`, else by their place.
@@ -94,12 +94,13 @@ function update(node, wanted) {
  * @param {Element} wanted
  */
 function updateAttributes(node, wanted) {
+  const left = Reflect.get(THE_READERS, node.tagName);
   for (const name of node.getAttributeNames()) {
-    if (!wanted.hasAttribute(name) && !THE_READERS.has(name)) node.removeAttribute(name);
+    if (!wanted.hasAttribute(name) && name !== left) node.removeAttribute(name);
   }
   for (const name of wanted.getAttributeNames()) {
     const value = wanted.getAttribute(name) ?? "";
-    if (node.getAttribute(name) !== value && !THE_READERS.has(name)) node.setAttribute(name, value);
+    if (node.getAttribute(name) !== value && name !== left) node.setAttribute(name, value);
   }
 }
 

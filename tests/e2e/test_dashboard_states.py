@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
 from playwright.sync_api import Page, Route, expect
 from support.browser import Window
 from support.dashboard import (
@@ -24,9 +25,11 @@ from support.dashboard import (
 from shared.errors import InfrastructureFault, SettingsError
 from shared.schemas.access import Forbidden, Role
 from shared.schemas.lists import PageAnswer
+from shared.schemas.operations import OperationPageAnswer
 
 type WindowOf = Callable[..., Window]
 
+RUNNING = EVERY_OPERATION.operations[0]
 REFRESHES = 12_000
 """Milliseconds in which every view has asked again."""
 
@@ -127,17 +130,13 @@ def test_a_role_that_was_taken_away_meanwhile_is_named_and_its_action_is_offered
 def test_revoking_is_offered_only_where_it_can_be_done(window_of: WindowOf) -> None:
     for revocation, offered in ((True, 1), (False, 0)):
         window = window_of()
-        window.canned("me", type(EVERY_RIGHT)(**{**as_dict(EVERY_RIGHT), "revocation": revocation}))
+        window.canned("me", replace(EVERY_RIGHT, revocation=revocation))
         window.canned("devices/*", device())
         window.canned("devices/*/history?**", history())
         window.sign_in("Fleet.Read")
         window.go("#/device/pump-0042")
         expect(window.page.get_by_role("button", name="Disable")).to_be_visible()
         expect(window.page.get_by_role("button", name="Revoke")).to_have_count(offered)
-
-
-def as_dict(answer: Any) -> dict[str, Any]:
-    return {name: getattr(answer, name) for name in answer.__struct_fields__}
 
 
 def test_a_block_that_nobody_is_sure_of_is_told_as_such(window_of: WindowOf) -> None:
@@ -244,12 +243,18 @@ def test_a_refresh_takes_neither_the_focus_nor_what_is_typed_nor_what_is_folded_
 
 def test_work_under_way_is_seen_on_the_fleets_page_and_can_be_cancelled(window_of: WindowOf) -> None:
     window = window_of()
+    window.page.clock.install()
     fleet(window)
+    window.canned("operations?**", OperationPageAnswer([replace(RUNNING, total=None)], None))
     window.sign_in("all")
     expect(window.page.get_by_role("heading", name="Under way")).to_be_visible()
-    expect(window.page.get_by_role("progressbar", name="Bulk renew: progress")).to_have_attribute("value", "18")
+    bar = window.page.get_by_role("progressbar", name="Bulk renew: progress")
+    expect(bar).not_to_have_attribute("value", "18")
+    window.canned("operations?**", EVERY_OPERATION)
+    window.page.clock.run_for(REFRESHES)
+    expect(bar).to_have_attribute("value", "18")
     window.page.get_by_role("link", name="All operations").click()
-    window.canned("operations/*/cancel", EVERY_OPERATION.operations[0])
+    window.canned("operations/*/cancel", RUNNING)
     window.page.get_by_role("button", name="Cancel").first.click()
     window.page.get_by_role("dialog").get_by_label("Reason").fill("they were found")
     with window.page.expect_request("**/api/operations/*/cancel") as sent:
