@@ -113,7 +113,7 @@ def _containment_row(partition: str, record: DeviceRecord) -> Row | None:
     values: dict[str, Value] = {
         "deviceId": record.device_id,
         "requestedAt": containment.requested_at,
-        "isProven": containment.is_proven,
+        "isProven": containment.block is None or containment.is_proven,
     }
     if containment.disconnected_at is not None:
         values["verifiedAt"] = containment.disconnected_at

@@ -21,6 +21,7 @@ from shared.domain.ca_watch import ListedCertificate, Source
 from shared.domain.keys import FLEET_PARTITION, shard_of
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Actor, BlockState, Certificate, Containment, DeviceRecord, Evidence, State
+from shared.services.containment_watch import ContainmentWatch
 from shared.services.fleet_gauges import FleetGauges
 from shared.services.issuers import IssuerWatch
 from shared.services.ports import Row, Write
@@ -59,7 +60,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
-        self.gauges = FleetGauges(self.table, SeenRows(self.table, SHARDS))
+        self.gauges = FleetGauges(self.table)
+        self.watch = ContainmentWatch(SeenRows(self.table, SHARDS))
         store = FleetStore(self.table, SHARDS)
         self.snapshots = Snapshots(store, self.table, self.clock, RenewalPolicy(), validity=30 * DAY)
 
@@ -131,14 +133,14 @@ async def test_before_the_first_snapshot_no_count_is_reported_and_no_end_of_an_e
 
 async def test_who_is_being_shut_out_is_counted_as_it_is_now(noted: list[Note]):
     world = World()
-    await world.gauges.report()
+    await world.watch.look()
     assert by(noted, telemetry.CONTAINMENT_IN_PROGRESS) == by(noted, telemetry.CONTAINMENT_UNVERIFIED) == {"": 0}
     await world.add("begun", State.DISABLED, containment=contained())
     await world.add("blocked", State.DISABLED, containment=contained(block=BlockState.BLOCKED))
     await world.add("done", State.DISABLED, containment=contained(block=BlockState.BLOCKED, disconnected_at=NOON))
     unproven = contained(block=BlockState.BLOCKED_UNVERIFIED, disconnected_at=NOON)
     await world.add("unproven", State.DISABLED, containment=unproven)
-    await world.gauges.report()
+    await world.watch.look()
     assert by(noted, telemetry.CONTAINMENT_IN_PROGRESS) == {"": 2}
     assert by(noted, telemetry.CONTAINMENT_UNVERIFIED) == {"": 1}
 
