@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from fleetcert.local.functions_host.event_hub_events import ReceivedEvent
+from fleetcert.local.instants import precise
 from shared.contracts import format_instant
 from shared.domain.envelope import Envelope
 
@@ -51,7 +52,7 @@ def properties(device_id: str, at: datetime) -> dict[str, Any]:
         "hubName": HUB,
         "opType": "updateTwin",
         "iothub-message-schema": "twinChangeNotification",
-        "operationTimestamp": format_instant(at),
+        "operationTimestamp": precise(at),
     }
 
 
@@ -96,5 +97,5 @@ def received(body: bytes, device_id: str, sequence: int, at: datetime = MORNING)
 
 
 def _twin_change(reported: dict[str, Any], at: datetime, version: int = 2) -> bytes:
-    members = {**reported, "$version": version, "$metadata": {"$lastUpdated": format_instant(at)}}
+    members = {**reported, "$version": version, "$metadata": {"$lastUpdated": precise(at)}}
     return json.dumps({"version": version + 1, "properties": {"reported": members}}).encode()
