@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.composition import Adapters, Services, build_services
+from shared.composition.ports import Adapters
+from shared.composition.services import Services, build_services
 from shared.services.ports import Table
 from shared.settings import Settings, read_settings
 from tests.support.fakes import FakeAlerts, FakeDeadLetters, FakeHub, FakeProvisioning, FakeQueue, FakeSender
@@ -58,7 +59,7 @@ def adapters_over(table: Table, alerts: FakeAlerts) -> Adapters:
         "hub": FakeHub(),
         "provisioning": FakeProvisioning(),
     }
-    ports = (name for name in Adapters.__struct_fields__ if name != "closers")
+    ports = (name for name in Adapters.__struct_fields__ if name != "connections")
     return Adapters(**{name: known.get(name, _Untouched(name)) for name in ports})
 
 

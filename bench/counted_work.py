@@ -14,7 +14,8 @@ from bench.app import ENVIRONMENT
 from bench.cost_doubles import Counted, Counts, EmptyBacklog, NoInventories, PromptFeedback, SoundFleet
 from bench.fleet import full_table, record_of, rows_of
 from bench.traffic import certificate_body, envelope
-from shared.composition import Adapters, Services, build_services
+from shared.composition.ports import Adapters
+from shared.composition.services import Services, build_services
 from shared.domain import keys
 from shared.domain.envelope import Envelope
 from shared.services.ports import Value

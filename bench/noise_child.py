@@ -17,7 +17,8 @@ from bench.app import adapters_over
 from bench.traffic import MORNING, noise_body, received
 from fleetcert.local.functions_host.engine import Engine, Function
 from fleetcert.local.functions_host.event_hub_events import PartitionName, batch_metadata, bodies_datum
-from shared import composition
+from shared.composition import sdks
+from shared.composition.ports import Adapters
 from shared.settings import Settings
 from tests.support.fakes import FakeAlerts
 from tests.support.paged_table import PagedTable
@@ -51,10 +52,10 @@ async def main(app: Path, name: str) -> None:
     """Serves until standard input ends."""
     table = PagedTable()
 
-    def build_adapters(settings: Settings) -> composition.Adapters:
+    def build_adapters(settings: Settings) -> Adapters:
         return adapters_over(table, FakeAlerts())
 
-    composition.build_adapters = build_adapters
+    sdks.build_adapters = build_adapters
     engine = Engine(app)
     [function] = [f for f in await engine.start() if f.name == name]
     noise = _Noise(engine, function)

@@ -38,7 +38,7 @@ from support.two_azures import local_azure_of_the_other_positions, services_of
 
 from fleetcert.certificates import thumbprint
 from shared.adapters.table import AzureTable
-from shared.composition import Services
+from shared.composition.services import Services
 from shared.contracts import AlertType, ReportedCertificate, ReportedOnboarding, reported_patch
 from shared.domain import reasons
 from shared.domain.operations import OperationState

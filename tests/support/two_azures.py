@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 from support.local_azure import start_up
 
-from shared.composition import Composition, Services
+from shared.composition import Composition
+from shared.composition.services import Services
 
 OTHER_POSITIONS = {
     "session_ends_with_certificate": False,

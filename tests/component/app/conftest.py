@@ -42,7 +42,8 @@ from fleetcert.local.functions_host.outputs import OutputBindings
 from fleetcert.local.functions_host.wire import http_datum
 from fleetcert.local.identity import API_AUDIENCE, IdentityEndpoint, ManagedIdentity
 from shared import composition
-from shared.composition import Adapters
+from shared.composition import sdks
+from shared.composition.ports import Adapters
 
 PROJECT = Path(__file__).parents[3]
 TENANT = "11111111-1111-1111-1111-111111111111"
@@ -217,7 +218,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.fixture
 def fleet_app(loaded: App, ports: Ports, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """The app over the fakes."""
-    monkeypatch.setattr(composition, "build_adapters", lambda _: Adapters(**vars(ports)))
+    monkeypatch.setattr(sdks, "build_adapters", lambda _: Adapters(**vars(ports)))
     monkeypatch.setattr(composition.app, "_adapters", None)
     yield loaded
     for cached in ("settings", "principals"):

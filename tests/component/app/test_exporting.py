@@ -20,8 +20,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from shared import telemetry, tracing
 from shared.adapters.exporting import export
-from shared.composition import begin_telemetry
 from shared.logs import about
+from shared.observing import begin_telemetry
 from shared.settings import read_telemetry_settings
 
 PROJECT = Path(__file__).parents[3]
@@ -138,7 +138,7 @@ def test_the_console_is_a_destination():
     program = """
 import os
 from shared import tracing
-from shared.composition import begin_telemetry
+from shared.observing import begin_telemetry
 close = begin_telemetry(os.environ)
 with tracing.span("seen on the console"):
     pass
@@ -150,7 +150,7 @@ close()
 def test_microsofts_exporter_is_not_imported_before_it_has_something_to_send():
     program = """
 import os, sys, threading
-from shared.composition import begin_telemetry
+from shared.observing import begin_telemetry
 begin_telemetry(os.environ)
 print("opentelemetry.sdk.trace" in sys.modules, "azure.monitor.opentelemetry.exporter" in sys.modules)
 sys.stdout.flush()
@@ -194,7 +194,7 @@ def test_lines_are_json_where_the_setting_says_so():
     program = """
 import logging, os
 from shared import tracing
-from shared.composition import begin_telemetry
+from shared.observing import begin_telemetry
 from shared.logs import about
 begin_telemetry(os.environ)
 logging.getLogger("shared.x").info("renewed %s", "dev-1", extra=about(device_id="dev-1", reason="say \\"so\\"\\n now"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.composition import build_adapters
+from shared.composition.sdks import build_adapters
 from shared.settings import read_settings
 from tests.unit.test_settings import BY_IDENTITY
 
@@ -15,8 +15,7 @@ async def test_the_audit_has_an_account_of_its_own_where_one_is_given():
         assert adapters.audit._container.url == "https://audit.blob.core.windows.net/audit"
         assert adapters.dead_letters._container.url == "https://a.blob.core.windows.net/dead-letters"
     finally:
-        for close in adapters.closers:
-            await close()
+        await adapters.connections.aclose()
 
 
 async def test_without_one_the_audit_is_with_the_fleet():
@@ -24,5 +23,4 @@ async def test_without_one_the_audit_is_with_the_fleet():
     try:
         assert adapters.audit._container.url == "https://a.blob.core.windows.net/audit"
     finally:
-        for close in adapters.closers:
-            await close()
+        await adapters.connections.aclose()

@@ -95,7 +95,9 @@ def test_a_table_that_is_not_there_is_named_as_the_problem(operators_table: Tabl
 
 async def test_the_app_takes_a_step_at_its_tick(storage: str, fresh_name: str):
     """The composed service, as the timer calls it, with fakes for the hub and DPS alone."""
-    from shared import composition
+    from shared.composition.ports import Adapters
+    from shared.composition.sdks import build_adapters
+    from shared.composition.services import build_services
     from shared.settings import read_settings
 
     environment = {
@@ -109,7 +111,7 @@ async def test_the_app_takes_a_step_at_its_tick(storage: str, fresh_name: str):
         "SHARDS": "4",
     }
     settings = read_settings(environment)
-    adapters = composition.build_adapters(settings)
+    adapters = build_adapters(settings)
     fleet = Fleet(table=cast(FakeTable, adapters.table))
     fleet.add("dev-1")
     fleet.groups.add("fleet", ("dev-1", "dev-1"))
@@ -119,12 +121,11 @@ async def test_the_app_takes_a_step_at_its_tick(storage: str, fresh_name: str):
         "enrolled": fleet.groups,
         "provisioning": fleet.provisioning,
     }
-    members = {name: getattr(adapters, name) for name in adapters.__slots__}
-    services = await composition.build_services(settings, composition.Adapters(**{**members, **faked}))
+    members = {name: getattr(adapters, name) for name in Adapters.__struct_fields__}
+    services = await build_services(settings, Adapters(**{**members, **faked}))
     outcome = await services.reconciling.step()
     assert outcome is not None
     assert (outcome.phase, outcome.found) == (Phase.DONE, 1)
     assert (await fleet.record("dev-1")).hub == "hub-1"
     assert await services.reconciling.step() is None
-    for close in adapters.closers:
-        await close()
+    await adapters.connections.aclose()
