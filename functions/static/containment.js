@@ -15,14 +15,14 @@ import { words } from "./words.js";
 export function containmentPanel({ containment }) {
   if (!containment) return [];
   if (containment.release) return [releasePanel(containment.release)];
-  const { requestedBy, requestedAt, reason, hubDisabledAt, block, blockedAt, registryDisabledAt } = containment;
+  const { requestedBy, requestedAt, reason, hubBefore, hubDisabledAt, block, blockedAt, registryBefore, registryDisabledAt } = containment;
   const isDoubtful = block === "blocked-unverified" && !containment.refusedAt;
   /** @type {Step[]} */
   const steps = [
     { label: `Asked for by ${requestedBy}`, at: requestedAt },
-    { label: "Its identity in IoT Hub is disabled", at: hubDisabledAt },
+    { label: hubBefore === "absent" ? "IoT Hub does not know it" : "Its identity in IoT Hub is disabled", at: hubDisabledAt },
     { label: isDoubtful ? "DPS is told to refuse it; whether it does is not certain" : "DPS is told to refuse it", at: blockedAt, isDoubtful },
-    { label: "It is disabled in the ADR namespace", at: registryDisabledAt, isOptional: true },
+    { label: registryBefore === "absent" ? "The ADR namespace does not know it" : "It is disabled in the ADR namespace", at: registryDisabledAt, isOptional: true },
     { label: "Its connection was seen gone", at: containment.disconnectedAt },
     { label: "DPS was seen to let it in all the same", at: containment.passedAt, isOptional: true, isDoubtful: true },
     { label: "An attempt of it was seen refused", at: containment.refusedAt },

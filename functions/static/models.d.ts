@@ -80,10 +80,13 @@ export interface ContainmentAnswer {
   requestedBy: string;
   requestedAt: string;
   reason: string;
+  hubBefore: string | null;
   hubDisabledAt: string | null;
+  enrollmentBefore: string | null;
   block: string | null;
   blockedAt: string | null;
   purgedAt: string | null;
+  registryBefore: string | null;
   registryDisabledAt: string | null;
   disconnectedAt: string | null;
   refusedAt: string | null;

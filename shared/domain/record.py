@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from shared.domain.alerts import Alert
+from shared.domain.states import Before as Before
 from shared.domain.states import BlockState as BlockState
 from shared.domain.states import Evidence as Evidence
 from shared.domain.states import State as State
@@ -96,14 +96,6 @@ class RenewalRequest:
     reason: str
     requested_at: datetime
     operation_id: str = ""
-
-
-class Before(StrEnum):
-    """What stood at a place before a device was shut out there."""
-
-    ABSENT = "absent"
-    ENABLED = "enabled"
-    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,14 @@ class Evidence(StrEnum):
         return list(Evidence).index(self)
 
 
+class Before(StrEnum):
+    """What stood at a place before a device was shut out there."""
+
+    ABSENT = "absent"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
 class BlockState(StrEnum):
     """How sure it is that DPS turns the device away."""
 

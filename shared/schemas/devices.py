@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from shared.contracts import format_instant
-from shared.domain.states import BlockState, Evidence, State
+from shared.domain.states import Before, BlockState, Evidence, State
 
 if TYPE_CHECKING:  # for its names alone
     from shared.domain import record
@@ -60,9 +60,10 @@ class ReleaseAnswer(Struct, frozen=True, rename="camel"):
 class ContainmentAnswer(Struct, frozen=True, rename="camel"):
     """How far the device is shut out; each instant is that of a finished step.
 
-    begun_at: when it began again, for a device that was seen where it must not be. disconnected_at: its connection was
-    seen gone. refused_at, passed_at: DPS was seen to refuse it, or to let it in although the block stood. release: it
-    is being let in again.
+    begun_at: when it began again, for a device that was seen where it must not be. hub_before, enrollment_before,
+    registry_before: what stood at each place; where it was `absent`, there was nothing to disable. disconnected_at: its
+    connection was seen gone. refused_at, passed_at: DPS was seen to refuse it, or to let it in although the block
+    stood. release: it is being let in again.
     """
 
     requested_by: str
@@ -70,10 +71,13 @@ class ContainmentAnswer(Struct, frozen=True, rename="camel"):
     reason: str
     operation_id: str | None
     begun_at: str | None
+    hub_before: Before | None
     hub_disabled_at: str | None
+    enrollment_before: Before | None
     block: BlockState | None
     blocked_at: str | None
     purged_at: str | None
+    registry_before: Before | None
     registry_disabled_at: str | None
     disconnected_at: str | None
     refused_at: str | None
@@ -166,10 +170,13 @@ def _containment(containment: record.Containment) -> ContainmentAnswer:
         reason=containment.reason,
         operation_id=containment.operation_id or None,
         begun_at=_instant(containment.begun_at),
+        hub_before=containment.identity_before,
         hub_disabled_at=_instant(containment.hub_disabled_at),
+        enrollment_before=containment.enrollment_before,
         block=containment.block,
         blocked_at=_instant(containment.blocked_at),
         purged_at=_instant(containment.purged_at),
+        registry_before=containment.registry_before,
         registry_disabled_at=_instant(containment.registry_disabled_at),
         disconnected_at=_instant(containment.disconnected_at),
         refused_at=_instant(containment.refused_at),

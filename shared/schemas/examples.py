@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from shared.domain.states import BlockState, Evidence, OperationKind, OperationState, State
+from shared.domain.states import Before, BlockState, Evidence, OperationKind, OperationState, State
 from shared.schemas import answers, bulk, devices, lists, me, operations, queries, requests, rulings, summary
 from shared.schemas.access import Role
 
@@ -43,10 +43,13 @@ _DEVICE: Final = devices.DeviceAnswer(
         reason="stolen",
         operation_id=None,
         begun_at=None,
+        hub_before=Before.ENABLED,
         hub_disabled_at="2026-11-23T10:15:01Z",
+        enrollment_before=Before.ABSENT,
         block=BlockState.BLOCKED,
         blocked_at="2026-11-23T10:15:02Z",
         purged_at=None,
+        registry_before=None,
         registry_disabled_at=None,
         disconnected_at=None,
         refused_at=None,

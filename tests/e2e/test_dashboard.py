@@ -175,6 +175,7 @@ def test_a_device_is_disabled_from_the_click_to_its_refusal_and_let_in_again(
     expect(page.locator("li.step.tone-valid", has_text="An attempt of it was seen refused")).to_be_visible(
         timeout=30_000
     )
+    expect(page.get_by_text("It is disabled in the ADR namespace")).to_be_visible()
     row = page.locator("tr[data-kind=disableRequested]")
     expect(row).to_contain_text("stolen from the depot")
     expect(row).to_contain_text("Local operator")
@@ -184,6 +185,25 @@ def test_a_device_is_disabled_from_the_click_to_its_refusal_and_let_in_again(
     expect(page.get_by_role("button", name="Disable")).to_be_visible()
     eventually(lambda: get(azure, f"devices/{device.id}")["containment"] is None, seconds=60)
     expect(page.get_by_role("heading", name="Being let in again")).to_have_count(0)
+
+
+def test_a_place_that_does_not_know_the_device_is_not_said_to_have_disabled_it(
+    azure: dict[str, Any], window_of: WindowOf
+) -> None:
+    device_id = f"seen-{uuid4().hex[:8]}"
+    create(azure, device_id, {})
+    eventually(lambda: get(azure, f"devices/{device_id}"), seconds=20)
+    headers = {"Authorization": f"Bearer {azure['roles']['all']}"}
+    url = f"{azure['functions_url']}/api/devices/{device_id}/disable"
+    httpx.post(url, headers=headers, json={"reason": "never used"}, timeout=20).raise_for_status()
+    window = window_of("all")
+    window.go(f"#/device/{device_id}")
+    page = window.page
+    expect(page.get_by_text("Its identity in IoT Hub is disabled")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("The ADR namespace does not know it")).to_be_visible(timeout=30_000)
+    containment = get(azure, f"devices/{device_id}")["containment"]
+    places = ("hubBefore", "enrollmentBefore", "registryBefore")
+    assert [containment[place] for place in places] == ["enabled", "absent", "absent"]
 
 
 def test_a_device_that_is_asked_to_renew_gets_the_command(window_of: WindowOf, device: Connected) -> None:

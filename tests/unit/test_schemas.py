@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.record import Actor, Certificate, Command, Containment, DeviceRecord, Evidence, State
+from shared.domain.record import Actor, Before, Certificate, Command, Containment, DeviceRecord, Evidence, State
 from shared.domain.selecting import MOST_IDS
 from shared.errors import (
     Conflict,
@@ -168,12 +168,19 @@ def test_an_answer_shows_how_far_containment_is_and_not_the_certificate_it_uses(
     shown = document(
         record(
             containment=Containment(
-                actor=actor, reason="stolen", requested_at=NOON, onboarding_pem=PEM, hub_disabled_at=NOON
+                actor=actor,
+                reason="stolen",
+                requested_at=NOON,
+                onboarding_pem=PEM,
+                hub_disabled_at=NOON,
+                identity_before=Before.ABSENT,
             )
         )
     )
     assert shown["containment"]["requestedBy"] == "ann"
     assert shown["containment"]["hubDisabledAt"] == "2026-11-23T12:00:00Z"
+    assert shown["containment"]["hubBefore"] == "absent"
+    assert shown["containment"]["registryBefore"] is None
     assert shown["containment"]["isVerified"] is False
     assert PEM not in json.dumps(shown)
 
