@@ -160,6 +160,18 @@ async def test_of_two_who_lift_at_once_one_has_lifted(world: World):
     assert [entry["actor"] for entry in world.audited() if entry["kind"] == "suppressionLifted"] == ["bob"]
 
 
+async def test_who_resumes_while_another_pauses_anew_does_not_end_what_they_did_not_see(world: World):
+    await world.pauses.pause(NOON + HOUR, ANN, "x")
+
+    async def overtake() -> None:
+        await world.pauses.pause(NOON + 2 * HOUR, BOB, "longer")
+
+    world.table.before_commit = overtake
+    with pytest.raises(Conflict):
+        await world.pauses.resume(ANN, "x")
+    assert [pause.reason for pause in await world.pauses.standing()] == ["longer"]
+
+
 async def test_there_is_an_end_to_how_many_pauses_may_stand_and_ended_ones_take_no_room(world: World):
     for number in range(MOST):
         await world.pauses.pause(NOON + HOUR, ANN, "x", f"site={number}")
