@@ -21,7 +21,8 @@ from shared.schemas.access import NOBODY, Principal
 from shared.schemas.operations import operation_id
 from shared.schemas.problems import MEDIA_TYPE, MethodNotAllowed, headers_of, problem_of
 from shared.schemas.queries import read_query
-from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, Route
+from shared.schemas.routing import DEVICE_ID, JSON, OPERATION_ID, SUPPRESSION_ID, Route
+from shared.schemas.rulings import suppression_id
 
 if TYPE_CHECKING:  # the services bring cryptography with them, which a cold start need not wait for
     from shared.services.idempotency import Claim, Idempotency
@@ -49,6 +50,11 @@ class Call[Q: Struct, B: Struct](Struct, frozen=True):
     def operation_id(self) -> str:
         """The operation in the path. Raises: Malformed."""
         return operation_id(self.request.route_params.get(OPERATION_ID))
+
+    @property
+    def suppression_id(self) -> str:
+        """The suppression in the path. Raises: Malformed."""
+        return suppression_id(self.request.route_params.get(SUPPRESSION_ID))
 
     @property
     def claim(self) -> Claim:

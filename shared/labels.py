@@ -34,7 +34,7 @@ def _reasons() -> set[str]:
     from shared.domain import reasons
 
     names = {name: value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
-    return {value for name, value in names.items() if not name.startswith("HISTORY_")}
+    return {value for name, value in names.items() if not name.startswith(("HISTORY_", "AUDIT_"))}
 
 
 def _alert_types() -> set[str]:

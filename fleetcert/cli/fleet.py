@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fleetcert.cli import fleet_actions, fleet_work
+from fleetcert.cli import fleet_actions, fleet_rulings, fleet_work
 from fleetcert.cli.api import FleetApi, device_path
 from fleetcert.cli.output import Document, Form, Output, plain, show_document, show_json, show_rows, styled
 from fleetcert.cli.selecting import After, Before, Issuer, States, Tag, Text, filters
@@ -20,6 +20,11 @@ app.command()(fleet_actions.disable)
 app.command()(fleet_actions.enable)
 app.command()(fleet_actions.revoke)
 app.command()(fleet_work.export)
+app.command()(fleet_rulings.rulings)
+app.command()(fleet_rulings.pause)
+app.command()(fleet_rulings.resume)
+app.command()(fleet_rulings.suppress)
+app.command()(fleet_rulings.lift)
 app.add_typer(fleet_work.operations, name="operations")
 
 DeviceId = Annotated[str, typer.Argument(help="The device's id.")]

@@ -10,7 +10,8 @@ import { nothing, trouble } from "./notices.js";
 import { OperationsView } from "./operations.js";
 import { patch } from "./patch.js";
 import { OPERATIONS_HREF, fleetHref, placeOf } from "./router.js";
-import { hasTried, isSignedOut, resumePlace, signIn, signOut, whoAmI } from "./session.js";
+import { RulingsBanner } from "./rulings.js";
+import { ROLES, hasTried, isSignedOut, resumePlace, signIn, signOut, whoAmI } from "./session.js";
 
 /** @typedef {import("./router.js").Place} Place */
 /** @typedef {{ title: string, element: HTMLElement, show: (place: Place) => void, close: () => void }} View */
@@ -27,7 +28,8 @@ export class App {
   constructor(me) {
     this.me = me;
     this.main = byId("main");
-    this.live = new Live((state) => this.showLive(state));
+    this.rulings = new RulingsBanner(byId("rulings"));
+    this.live = new Live((state) => this.showLive(state), (signal) => this.loadRulings(signal));
     /** @type {View | null} */
     this.view = null;
     this.shown = "";
@@ -129,6 +131,14 @@ export class App {
     byId("live-word").textContent = error ? "Not up to date" : paused ? "Paused" : "Live";
     byId("live-at").textContent = at ? written(new Date(at).toISOString()).slice(11) : "";
     if (isSignedOut(error)) this.ended();
+  }
+
+  /**
+   * What stands for the whole fleet concerns every place.
+   * @param {AbortSignal} signal
+   */
+  async loadRulings(signal) {
+    if (this.may(ROLES.READ)) await this.rulings.load(signal);
   }
 
   /** The session has ended: what is on the screen stays until the reader has signed in again. */

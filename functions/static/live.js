@@ -10,9 +10,13 @@ import { failure, isAbort } from "./api.js";
 const LONGEST = 120_000;
 
 export class Live {
-  /** @param {(state: LiveState) => void} tell */
-  constructor(tell) {
+  /**
+   * @param {(state: LiveState) => void} tell
+   * @param {(signal: AbortSignal) => Promise<unknown>} beside asked for with whatever is followed
+   */
+  constructor(tell, beside) {
     this.tell = tell;
+    this.beside = beside;
     /** @type {LiveState} */
     this.state = { at: null, error: null, paused: false };
     /** @type {((signal: AbortSignal) => Promise<unknown>) | null} */
@@ -51,7 +55,9 @@ export class Live {
     const asking = new AbortController();
     this.asking = asking;
     try {
-      await this.load(asking.signal);
+      const parts = [this.load(asking.signal), this.beside(asking.signal)];
+      const failed = (await Promise.allSettled(parts)).find((part) => part.status === "rejected");
+      if (failed) throw failed.reason;
       this.failures = 0;
       this.told({ at: Date.now(), error: null });
     } catch (error) {

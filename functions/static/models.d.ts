@@ -138,6 +138,30 @@ export interface ActorAnswer {
   objectId: string;
 }
 
+export interface PauseAnswer {
+  id: string;
+  tag: string | null;
+  until: string;
+  actor: ActorAnswer;
+  reason: string;
+  ruledAt: string;
+}
+
+export interface SuppressionAnswer {
+  id: string;
+  alertType: string;
+  device: string;
+  until: string;
+  actor: ActorAnswer;
+  reason: string;
+  ruledAt: string | null;
+}
+
+export interface RulingsAnswer {
+  pauses: PauseAnswer[];
+  suppressions: SuppressionAnswer[];
+}
+
 export interface ChangeAnswer {
   at: string;
   kind: string;

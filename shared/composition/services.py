@@ -9,6 +9,7 @@ from msgspec import Struct
 from shared.clock import SystemClock
 from shared.composition.ports import Adapters
 from shared.domain.changes import Policies
+from shared.domain.keys import FLEET_PARTITION
 from shared.domain.levels import Levels
 from shared.domain.operations import OperationKind
 from shared.domain.policy import BeliefPolicy, RenewalPolicy
@@ -148,7 +149,7 @@ class _Wiring:
             limit=OperationLimit(table),
             exports=Exports(table, self._operations, adapters.exports, settings.export_retention, clock),
             histories=Histories(table, settings.shards),
-            auditing=Auditing(adapters.table, adapters.audit, store.partitions, clock),
+            auditing=Auditing(adapters.table, adapters.audit, (FLEET_PARTITION, *store.partitions), clock),
             pruning=Pruning(adapters.table, store.partitions, settings.history_retention, clock),
             circumstances=self._circumstances,
             rotation=Rotation(store, table, self._circumstances, self._budget, clock),

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.domain.record import Certificate, DeviceRecord
+from shared.domain.record import Actor, Certificate, DeviceRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """No command is sent to these devices until `until`. tag: `name=value`; None pauses the fleet."""
 
+    id: str
     until: datetime
-    reason: str
     tag: str | None = None
+    actor: Actor
+    reason: str
+    ruled_at: datetime
 
     def holds(self, record: DeviceRecord, now: datetime) -> bool:
         """Whether the device is paused now."""

@@ -79,3 +79,9 @@ COMMAND_UNDELIVERABLE: Final = "CommandUndeliverable"
 COMMAND_REJECTED: Final = "CommandRejected"
 COMMAND_PURGED: Final = "CommandPurged"
 HISTORY_COMMAND_ANSWERED: Final = "commandAnswered"
+
+# what the audit says was ruled for the whole fleet
+AUDIT_PAUSED: Final = "renewalsPaused"
+AUDIT_RESUMED: Final = "renewalsResumed"
+AUDIT_SUPPRESSED: Final = "alertsSuppressed"
+AUDIT_LIFTED: Final = "suppressionLifted"

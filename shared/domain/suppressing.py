@@ -30,7 +30,8 @@ CONTAINMENT_ALERTS: Final = frozenset(
 class Suppression:
     """What is not told until `until`.
 
-    alert_type: a CloudEvents type, or `*`. device: a device id, `tag:{name}={value}`, or `*`.
+    alert_type: a CloudEvents type, or `*`. device: a device id, `tag:{name}={value}`, or `*`. ruled_at: None in a row
+    that was written before it was kept.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Suppression:
     until: datetime
     actor: Actor
     reason: str
+    ruled_at: datetime | None = None
 
     @property
     def tag(self) -> tuple[str, str] | None:

@@ -162,7 +162,31 @@ _EXAMPLES: Final[tuple[Struct, ...]] = (
     rulings.PauseRequest(datetime(2026, 11, 24, tzinfo=UTC), "DPS is down", "site=bern"),
     rulings.ResumeRequest("it is up again", "site=bern"),
     rulings.SuppressRequest("*", "tag:site=lab", datetime(2026, 11, 24, tzinfo=UTC), "tests"),
-    rulings.RulingAnswer("2026-11-24T00:00:00Z", "3d2f0f9a-2f0b-4c8e-9b53-58f4a1c0d7aa"),
+    rulings.LiftRequest("the tests are over"),
+    rulings.RulingAnswer("2026-11-24T00:00:00Z", "251608070400000-3d2f0f9a"),
+    rulings.RulingsAnswer(
+        [
+            rulings.PauseAnswer(
+                id="251608070399000-7c1e5b20",
+                tag="site=bern",
+                until="2026-11-24T00:00:00Z",
+                actor=_ACTOR,
+                reason="DPS is down",
+                ruled_at="2026-11-23T10:15:01Z",
+            )
+        ],
+        [
+            rulings.SuppressionAnswer(
+                id="251608070400000-3d2f0f9a",
+                alert_type="*",
+                device="tag:site=lab",
+                until="2026-11-24T00:00:00Z",
+                actor=_ACTOR,
+                reason="tests",
+                ruled_at="2026-11-23T10:15:00Z",
+            )
+        ],
+    ),
 )
 _BY_MODEL: Final = {type(example): example for example in _EXAMPLES}
 

@@ -43,7 +43,8 @@ from shared.schemas.requests import (
     UnsupportedMediaType,
 )
 from shared.schemas.routes import ROUTES
-from shared.schemas.routing import DEVICE_ID, FILE, JSON, OPERATION_ID, Answer, Link, Route
+from shared.schemas.routing import DEVICE_ID, FILE, JSON, OPERATION_ID, SUPPRESSION_ID, Answer, Link, Route
+from shared.schemas.rulings import SUPPRESSION_ID_GRAMMAR
 
 VERSION: Final = "1"
 """Of the API. It counts what would break a caller; what is added does not."""
@@ -77,6 +78,11 @@ _PATHS: Final[Mapping[str, Mapping[str, Any]]] = {
         "description": "As the operation's start told it.",
         "schema": {"type": "string", "pattern": f"^{OPERATION_ID_GRAMMAR}$"},
         "example": "251608070400000-5f0c2a2e",
+    },
+    SUPPRESSION_ID: {
+        "description": "As the ruling's answer told it, and as the list of rulings does.",
+        "schema": {"type": "string", "pattern": f"^{SUPPRESSION_ID_GRAMMAR}$"},
+        "example": "251608070400000-3d2f0f9a",
     },
     FILE: {
         "description": "As the page names it.",

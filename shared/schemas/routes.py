@@ -19,8 +19,15 @@ from shared.schemas.pages import DASHBOARD, DASHBOARD_FILE
 from shared.schemas.queries import DeviceQuery, ExportRequest, NoQuery, PageQuery
 from shared.schemas.ranges import RangeNotSatisfiable, RangeRequired
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
-from shared.schemas.routing import CSV, DEVICE_ID, OPERATION_ID, SCHEMA, Answer, Link, Route
-from shared.schemas.rulings import PauseRequest, ResumeRequest, RulingAnswer, SuppressRequest
+from shared.schemas.routing import CSV, DEVICE_ID, OPERATION_ID, SCHEMA, SUPPRESSION_ID, Answer, Link, Route
+from shared.schemas.rulings import (
+    LiftRequest,
+    PauseRequest,
+    ResumeRequest,
+    RulingAnswer,
+    RulingsAnswer,
+    SuppressRequest,
+)
 from shared.schemas.summary import SummaryAnswer
 
 _ACCEPTED: Final = Answer(
@@ -198,6 +205,14 @@ FLEET_SUMMARY: Final = Route(
     query=NoQuery,
     answers=(Answer(model=SummaryAnswer, says="The last snapshot, and what is due today"),),
 )
+LIST_RULINGS: Final = Route(
+    name="list_rulings",
+    path="fleet/rulings",
+    summary="Which pauses and suppressions stand now, whose they are and why",
+    group="fleet",
+    query=NoQuery,
+    answers=(Answer(model=RulingsAnswer, says="What stands now, at most 100 of a kind"),),
+)
 PAUSE_FLEET: Final = Route(
     name="pause_fleet",
     path="fleet/pause",
@@ -217,7 +232,7 @@ RESUME_FLEET: Final = Route(
     query=NoQuery,
     body=ResumeRequest,
     roles=(Role.RENEW,),
-    answers=(Answer(model=RulingAnswer, says="The pause has ended, on every instance within 30 seconds"),),
+    answers=(Answer(model=RulingAnswer, says="No such pause stands any more, on any instance after 30 seconds"),),
 )
 SUPPRESS_ALERTS: Final = Route(
     name="suppress_alerts",
@@ -227,8 +242,24 @@ SUPPRESS_ALERTS: Final = Route(
     query=NoQuery,
     body=SuppressRequest,
     roles=(Role.RENEW,),
-    answers=(Answer(model=RulingAnswer, says="The suppression holds, on every instance within 30 seconds"),),
+    answers=(
+        Answer(
+            model=RulingAnswer,
+            says="The suppression holds, on every instance within 30 seconds",
+            links=(Link("lift_suppression", SUPPRESSION_ID, "id"),),
+        ),
+    ),
     problems=(NotPossible,),
+)
+LIFT_SUPPRESSION: Final = Route(
+    name="lift_suppression",
+    path="fleet/suppressions/{suppressionId}/lift",
+    summary="End a suppression: its alerts are told again",
+    group="fleet",
+    query=NoQuery,
+    body=LiftRequest,
+    roles=(Role.RENEW,),
+    answers=(Answer(model=RulingAnswer, says="The suppression has ended, on every instance within 30 seconds"),),
 )
 WHO_AM_I: Final = Route(
     name="who_am_i",
@@ -283,9 +314,11 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     EXPORT_FLEET,
     READ_EXPORT,
     FLEET_SUMMARY,
+    LIST_RULINGS,
     PAUSE_FLEET,
     RESUME_FLEET,
     SUPPRESS_ALERTS,
+    LIFT_SUPPRESSION,
     WHO_AM_I,
     HEALTH,
     OPENAPI,

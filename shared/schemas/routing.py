@@ -17,6 +17,7 @@ from shared.schemas.access import Role
 
 DEVICE_ID: Final = "deviceId"
 OPERATION_ID: Final = "operationId"
+SUPPRESSION_ID: Final = "suppressionId"
 FILE: Final = "file"
 JSON: Final = "application/json"
 CSV: Final = "text/csv"

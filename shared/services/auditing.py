@@ -30,7 +30,7 @@ STEPS: Final = 20
 """Blocks that one run appends at most."""
 LINES_A_STEP: Final = 1000
 ROWS_A_SHARD: Final = 64
-"""Rows of a shard that one step looks at."""
+"""Rows of a partition that one step looks at."""
 BLOCK_BYTES: Final = 2**20
 """A block's size, which one entry may exceed. Azure takes 4 MiB from any version (Azure docs: Append Block)."""
 WINDOW_BYTES: Final = 4 * 2**20
@@ -91,7 +91,7 @@ class _End:
 
 
 class Auditing:
-    """Appends what waits in the table's `audit!` rows. partitions: the shards."""
+    """Appends what waits in the table's `audit!` rows. partitions: the shards, and the fleet's own."""
 
     def __init__(self, table: Table, log: AuditLog, partitions: Sequence[str], clock: Clock) -> None:
         self._table = table
@@ -145,7 +145,7 @@ class Auditing:
         return _End(names[-1], end.size, end.blocks, head, following)
 
     async def _waiting(self) -> list[Row]:
-        """The oldest rows of all shards; none that a row behind another shard's limit could be older than."""
+        """The oldest rows of all partitions; none that a row behind another's limit could be older than."""
         shards = await asyncio.gather(*(self._rows(partition) for partition in self._partitions))
         bound = min((rows[-1].key for rows in shards if len(rows) == ROWS_A_SHARD), default=None)
         ordered = sorted(chain.from_iterable(shards), key=lambda row: (row.key, row.partition))

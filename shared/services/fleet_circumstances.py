@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -17,20 +15,15 @@ from cryptography import x509
 from shared.clock import Clock
 from shared.domain.ca_watch import Issuer, IssuerState, Source
 from shared.domain.circumstances import Circumstances, Interval, Pause
-from shared.domain.keys import FLEET_PARTITION, escape
 from shared.domain.record import Actor
-from shared.errors import NotPossible, SettingsError
-from shared.logs import about, one_line
+from shared.errors import SettingsError
 from shared.services.issuers import stored_issuers
-from shared.services.ports import Row, Table, Value, Write
-
-_log = logging.getLogger(__name__)
+from shared.services.pauses import Pauses
+from shared.services.ports import Table
 
 CACHE_LIFE: Final = timedelta(seconds=30)
 AHEAD: Final = timedelta(days=35)
 """How far ahead windows are expanded: further than any renewal window reaches."""
-MOST_PAUSES: Final = 100
-_PAUSE: Final = "pause!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,8 @@ class FleetCircumstances:
         self._table = table
         self._windows = windows
         self._clock = clock
-        self._pauses: tuple[Pause, ...] = ()
+        self._pauses = Pauses(table, clock)
+        self._standing: tuple[Pause, ...] = ()
         self._issuers: tuple[Issuer, ...] = ()
         self._known_until: datetime | None = None
 
@@ -65,49 +59,36 @@ class FleetCircumstances:
         """As they are now. Raises: InfrastructureFault."""
         now = self._clock.now()
         if self._known_until is None or self._known_until <= now:
-            self._pauses = tuple([_pause(row) async for row in self._pause_rows()])
+            self._standing = await self._pauses.standing()
             self._issuers = tuple(await stored_issuers(self._table))
             self._known_until = now + CACHE_LIFE
         return Circumstances(
-            pauses=tuple(pause for pause in self._pauses if pause.until > now),
+            pauses=tuple(pause for pause in self._standing if pause.until > now),
             windows=self._intervals(now),
             rotated=self._keys_of(IssuerState.ROTATED),
             revoked=self._keys_of(IssuerState.GONE),
         )
 
-    async def pause(self, until: datetime, actor: Actor, reason: str, tag: str | None = None) -> None:
+    async def pauses(self) -> tuple[Pause, ...]:
+        """The pauses that stand, read anew, for whoever asks what was ruled. Raises: InfrastructureFault."""
+        return await self._pauses.standing()
+
+    async def pause(
+        self, until: datetime, actor: Actor, reason: str, tag: str | None = None, pause_id: str | None = None
+    ) -> Pause:
         """Holds commands back, for the fleet or for a tag `name=value`; a second pause of the same replaces the first.
 
-        Raises: NotPossible without an end in the future or a reason, InfrastructureFault.
+        Raises: NotPossible without an end in the future, a reason or room, InfrastructureFault.
         """
-        if until <= self._clock.now():
-            raise NotPossible("a pause ends in the future")
-        if not reason.strip() or (tag is not None and "=" not in tag):
-            raise NotPossible("a pause has a reason, and a tag is chosen as name=value")
-        await self._rule(until, actor, reason, tag)
-
-    async def resume(self, actor: Actor, reason: str, tag: str | None = None) -> None:
-        """Ends a pause now. The row stays, with who ended it and why. Raises: InfrastructureFault."""
-        await self._rule(self._clock.now(), actor, reason, tag)
-
-    async def _rule(self, until: datetime, actor: Actor, reason: str, tag: str | None) -> None:
-        values: dict[str, Value] = {
-            "until": until,
-            "reason": reason,
-            "tag": tag or "",
-            "actor": actor.name,
-            "actorObjectId": actor.object_id,
-            "actorAppId": actor.app_id,
-            "ruledAt": self._clock.now(),
-        }
-        row = Row(FLEET_PARTITION, _pause_key(tag), values)
-        await self._table.commit(FLEET_PARTITION, [Write("upsert", row)])
-        fields = about(kind="pauseRuled", tag=tag, until=until, actor=actor.object_id or actor.name, reason=reason)
-        _log.info("pause of %s until %s: %s", one_line(tag or "the fleet"), until, one_line(reason), extra=fields)
+        pause = await self._pauses.pause(until, actor, reason, tag, pause_id)
         self._known_until = None
+        return pause
 
-    def _pause_rows(self) -> AsyncIterator[Row]:
-        return self._table.scan(FLEET_PARTITION, _PAUSE, _PAUSE[:-1] + '"', MOST_PAUSES)
+    async def resume(self, actor: Actor, reason: str, tag: str | None = None, event_id: str | None = None) -> bool:
+        """Ends a pause now. Whether one stood. Raises: Conflict, InfrastructureFault."""
+        stood = await self._pauses.resume(actor, reason, tag, event_id)
+        self._known_until = None
+        return stood
 
     def _intervals(self, now: datetime) -> tuple[Interval, ...] | None:
         if self._windows is None:
@@ -157,16 +138,3 @@ def key_identifier(pem: str) -> str:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
     except x509.ExtensionNotFound:
         return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest.hex()
-
-
-def _pause_key(tag: str | None) -> str:
-    """A key has 512 characters at most, and an escaped tag may have more: a long one is told by its digest."""
-    name = escape(tag or "*")
-    return f"{_PAUSE}{name}" if len(name) <= 256 else f"{_PAUSE}!{hashlib.sha256(name.encode()).hexdigest()}"
-
-
-def _pause(row: Row) -> Pause:
-    until = row.values["until"]
-    if not isinstance(until, datetime):
-        raise TypeError(f"{row.key}: until is no instant")
-    return Pause(until, str(row.values["reason"]), str(row.values["tag"]) or None)

@@ -56,6 +56,12 @@ def writes(partition: str, change: Change) -> list[Write]:
     ]
 
 
+def ruling_write(entry: HistoryEntry) -> Write:
+    """The audit's row of what was ruled for the whole fleet, for the ruling's own transaction. It names no device."""
+    key = keys.audit_key("", entry.at, _event(entry))
+    return Write("upsert", Row(keys.FLEET_PARTITION, key, _entry_values(entry)))
+
+
 def _record_write(partition: str, change: Change) -> Write:
     record = change.after
     values: dict[str, Value] = {
@@ -157,9 +163,17 @@ def _listed(certificate: Certificate) -> dict[str, Value | None]:
 
 def _history_writes(partition: str, device_id: str, entry: HistoryEntry) -> list[Write]:
     """The entry twice: where operators read it, and where the audit's writer fetches it."""
-    event = f"{entry.event_id}/{entry.kind}"
-    values: dict[str, Value] = {
-        "deviceId": device_id,
+    event, values = _event(entry), {"deviceId": device_id, **_entry_values(entry)}
+    places = keys.history_key(device_id, entry.at, event), keys.audit_key(device_id, entry.at, event)
+    return [Write("upsert", Row(partition, key, values)) for key in places]
+
+
+def _event(entry: HistoryEntry) -> str:
+    return f"{entry.event_id}/{entry.kind}"
+
+
+def _entry_values(entry: HistoryEntry) -> dict[str, Value]:
+    return {
         "eventId": entry.event_id,
         "at": entry.at,
         "kind": entry.kind,
@@ -169,5 +183,3 @@ def _history_writes(partition: str, device_id: str, entry: HistoryEntry) -> list
         "reason": entry.reason,
         "details": json.dumps(dict(entry.details), separators=(",", ":"), sort_keys=True),
     }
-    places = keys.history_key(device_id, entry.at, event), keys.audit_key(device_id, entry.at, event)
-    return [Write("upsert", Row(partition, key, values)) for key in places]

@@ -75,6 +75,11 @@ def get(azure: dict[str, Any], path: str, **query: Any) -> dict[str, Any]:
     return dict(answer.json()) if answer.status_code == 200 else {}
 
 
+def post(azure: dict[str, Any], path: str, body: dict[str, str]) -> None:
+    headers = {"Authorization": f"Bearer {azure['roles']['all']}"}
+    httpx.post(f"{azure['functions_url']}/api/{path}", headers=headers, json=body, timeout=20).raise_for_status()
+
+
 def create(azure: dict[str, Any], device_id: str, tags: dict[str, str]) -> None:
     """A device at the hub, which has not reported anything."""
     registry = IoTHubRegistryManager.from_connection_string(azure["iothub_service_connection_string"])
@@ -251,3 +256,14 @@ def test_the_browser_signs_in_at_its_first_visit_and_goes_on_where_it_wanted(
     window.page.get_by_role("button", name="Sign out").click()
     window.page.goto(f"{azure['functions_url']}/api/dashboard")
     expect(window.page.get_by_text("You are not signed in")).to_be_visible()
+
+
+def test_a_pause_is_seen_by_whoever_looks_until_it_is_ended(azure: dict[str, Any], window_of: WindowOf) -> None:
+    tag = f"batch={uuid4().hex[:8]}"
+    post(azure, "fleet/pause", {"until": "2099-01-01T00:00:00Z", "reason": "found by a test", "tag": tag})
+    page = window_of("Fleet.Read").page
+    ruled = page.get_by_role("region", name="What operators have ruled")
+    expect(ruled).to_contain_text(f"devices with {tag} are paused until 2099-01-01 00:00:00 UTC by")
+    expect(ruled).to_contain_text("found by a test")
+    post(azure, "fleet/resume", {"reason": "the test is over", "tag": tag})
+    expect(ruled).to_have_count(0, timeout=30_000)

@@ -12,6 +12,7 @@ from support.dashboard import (
     EMPTY_SUMMARY,
     EVERY_OPERATION,
     EVERY_RIGHT,
+    EVERY_RULING,
     EVERY_STATE,
     FULL_SUMMARY,
     NO_DEVICES,
@@ -95,6 +96,13 @@ def operations(window: Window) -> None:
     expect(window.page.locator("tr[data-key]").last).to_be_visible()
 
 
+def ruled(window: Window) -> None:
+    window.canned("fleet/rulings", EVERY_RULING)
+    started(window)
+    window.page.get_by_text("Who ruled what, and why").click()
+    expect(window.page.get_by_text("Renewal commands of the fleet: paused")).to_be_visible()
+
+
 def refused(window: Window) -> None:
     window.refusals = True
     started(window)
@@ -129,6 +137,7 @@ VIEWS: list[View] = [
     device_contained,
     dialog_with_faults,
     operations,
+    ruled,
     refused,
     failing,
     signed_out,
@@ -158,7 +167,7 @@ def test_no_view_needs_to_be_scrolled_sideways(window_of: WindowOf, view: View, 
 
 
 def test_a_narrow_window_is_readable_by_axe_too(window_of: WindowOf) -> None:
-    for view in (fleet, device_contained, operations):
+    for view in (fleet, device_contained, operations, ruled):
         window = window_of(viewport=NARROW)
         view(window)
         assert window.axe() == []
@@ -184,6 +193,22 @@ def test_everything_is_reached_and_done_by_keyboard(window_of: WindowOf) -> None
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("button", name="Disable")).to_be_focused()
+
+
+def test_what_was_ruled_is_reached_by_keyboard_and_said_to_who_hears_the_page(window_of: WindowOf) -> None:
+    window = window_of()
+    window.canned("fleet/rulings", EVERY_RULING)
+    page = started(window).page
+    ruled = page.get_by_role("region", name="What operators have ruled")
+    expect(ruled).to_contain_text("Renewal commands are paused until")
+    expect(page.locator("[aria-live=polite]").filter(has=ruled)).to_have_count(1)
+    expect(ruled.get_by_role("listitem").first).to_be_hidden()
+    page.locator("#who summary").focus()
+    page.keyboard.press("Tab")
+    expect(ruled.locator("summary")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(ruled.get_by_role("listitem")).to_have_count(5)
+    expect(ruled.get_by_role("listitem").last).to_be_visible()
 
 
 def test_the_page_runs_without_the_charting_library_and_says_so(window_of: WindowOf) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from playwright.sync_api import Page, Route, expect
 from support.browser import Window
@@ -12,20 +13,25 @@ from support.dashboard import (
     EMPTY_SUMMARY,
     EVERY_OPERATION,
     EVERY_RIGHT,
+    EVERY_RULING,
     EVERY_STATE,
     FULL_SUMMARY,
     NO_DEVICES,
     NO_OPERATIONS,
+    NO_RULINGS,
     contained,
     device,
     history,
+    pause,
     problem,
+    suppression,
 )
 
 from shared.errors import InfrastructureFault, SettingsError
 from shared.schemas.access import Forbidden, Role
 from shared.schemas.lists import PageAnswer
 from shared.schemas.operations import OperationPageAnswer
+from shared.schemas.rulings import PauseAnswer, RulingsAnswer, SuppressionAnswer
 
 type WindowOf = Callable[..., Window]
 
@@ -261,3 +267,56 @@ def test_work_under_way_is_seen_on_the_fleets_page_and_can_be_cancelled(window_o
         window.page.get_by_role("button", name="Cancel the operation").click()
     assert sent.value.post_data_json == {"reason": "they were found"}
     assert sent.value.headers["idempotency-key"]
+
+
+def banner(page: Page) -> Any:
+    return page.get_by_role("region", name="What operators have ruled")
+
+
+def test_what_was_ruled_stands_above_every_place_and_only_while_it_stands(window_of: WindowOf) -> None:
+    window = window_of()
+    fleet(window)
+    window.canned("fleet/rulings", EVERY_RULING)
+    window.sign_in("Fleet.Read")
+    page = window.page
+    expect(banner(page)).to_contain_text("UTC by ann@contoso.example: DPS is <b>down</b>")
+    expect(banner(page)).to_contain_text("Renewal commands for devices with one of 2 tags are paused.")
+    expect(banner(page)).to_contain_text("2 kinds of alerts are suppressed for some devices.")
+    banner(page).locator("summary").click()
+    window.go("#/operations")
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
+    expect(banner(page).get_by_role("listitem")).to_have_count(5)
+    window.canned("fleet/rulings", RulingsAnswer([pause()], []))
+    expect(banner(page).get_by_role("listitem")).to_have_count(1, timeout=REFRESHES + 10_000)
+    expect(banner(page).get_by_role("listitem")).to_be_visible()  # what was folded open stays so
+    window.canned("fleet/rulings", NO_RULINGS)
+    expect(banner(page)).to_have_count(0, timeout=REFRESHES + 10_000)
+
+
+@pytest.mark.parametrize(
+    ("pauses", "suppressions", "says"),
+    [
+        ([pause("site=bern")], [], "Renewal commands for devices with site=bern are paused until"),
+        ([], [suppression("T", "*")], "1 kind of alerts is suppressed."),
+        ([], [suppression("*", "*"), suppression("T", "dev-1")], "Alerts of every kind are suppressed, but"),
+        ([], [suppression("*", "dev-1")], "Alerts of every kind are suppressed for some devices, but for those about"),
+    ],
+)
+def test_a_ruling_is_said_as_wide_as_it_is(
+    window_of: WindowOf, pauses: list[PauseAnswer], suppressions: list[SuppressionAnswer], says: str
+) -> None:
+    window = window_of()
+    fleet(window)
+    window.canned("fleet/rulings", RulingsAnswer(pauses, suppressions))
+    window.sign_in("Fleet.Read")
+    expect(banner(window.page)).to_contain_text(says)
+
+
+def test_who_may_not_read_is_not_asked_about_rulings(window_of: WindowOf) -> None:
+    window = window_of()
+    window.refusals = True
+    asked: list[str] = []
+    window.page.on("request", lambda request: asked.append(request.url))
+    window.sign_in("Certificates.Renew")
+    expect(window.page.get_by_text("You may not see devices")).to_be_visible()
+    assert not [url for url in asked if "rulings" in url and not url.endswith(".js")]

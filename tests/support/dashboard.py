@@ -19,6 +19,7 @@ from shared.schemas.lists import ActorAnswer, ChangeAnswer, DeviceLineAnswer, Hi
 from shared.schemas.me import MeAnswer
 from shared.schemas.operations import FailureAnswer, OperationAnswer, OperationPageAnswer
 from shared.schemas.problems import Problem, problem_of
+from shared.schemas.rulings import PauseAnswer, RulingsAnswer, SuppressionAnswer
 from shared.schemas.summary import ReasonAnswer, RenewalsAnswer, SnapshotAnswer, SummaryAnswer
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
@@ -145,6 +146,36 @@ def operation(state: OperationState, number: int) -> OperationAnswer:
 
 EVERY_OPERATION: Final = OperationPageAnswer(
     [operation(state, number) for number, state in enumerate((OperationState.RUNNING, *OperationState))], "b2xkZXI="
+)
+
+
+def pause(tag: str | None = None) -> PauseAnswer:
+    """A pause of the fleet, or of a tag, for another hour."""
+    return PauseAnswer(
+        id=f"p-{tag}", tag=tag, until=at(hours=1), actor=ANN, reason="DPS is <b>down</b>", ruled_at=at(minutes=-5)
+    )
+
+
+def suppression(alert_type: str, device: str) -> SuppressionAnswer:
+    """A suppression for another day."""
+    return SuppressionAnswer(
+        id=f"25160807040000{len(alert_type) % 10}-0123abcd",
+        alert_type=alert_type,
+        device=device,
+        until=at(days=1),
+        actor=ANN,
+        reason="the lab is being rebuilt",
+        ruled_at=None if device == "*" else at(hours=-2),
+    )
+
+
+NO_RULINGS: Final = RulingsAnswer([], [])
+EVERY_RULING: Final = RulingsAnswer(
+    [pause(), pause("site=bern"), pause("site=" + "oslo" * 30)],
+    [
+        suppression("Fleetcert.Certificate.Expired", "tag:site=lab"),
+        suppression("Fleetcert.Certificate.RenewalOverdue", LONG_ID),
+    ],
 )
 
 

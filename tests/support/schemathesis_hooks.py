@@ -1,4 +1,4 @@
-"""What Schemathesis cannot make up: keys that were never used, ids of operations, cursors and versions that are known.
+"""What Schemathesis cannot make up: keys that were never used, ids, cursors and versions that are known.
 
 It generates headers and parameters by their schema alone. An idempotency key that comes again with another request is
 refused, and so are a cursor that no page gave and a version that nobody knows: rightly, and our own tests see to that.
@@ -16,6 +16,7 @@ from schemathesis import GenerationMode
 
 _used = count()
 _operations = cycle(os.environ["KNOWN_OPERATIONS"].split())
+_suppressions = cycle(os.environ["KNOWN_SUPPRESSIONS"].split())
 
 
 @schemathesis.hook
@@ -32,6 +33,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         case.headers["Range"] = "bytes=0-99"
     if "operationId" in (case.path_parameters or {}):
         case.path_parameters["operationId"] = next(_operations)
+    if "suppressionId" in (case.path_parameters or {}):
+        case.path_parameters["suppressionId"] = next(_suppressions)
 
 
 @schemathesis.hook

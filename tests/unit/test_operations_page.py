@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from shared import labels, telemetry
+from shared.domain import reasons
 from shared.settings import Settings, TelemetrySettings
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,13 @@ def test_every_setting_stands_in_the_table_and_no_other() -> None:
 def test_every_binding_of_a_trigger_is_named() -> None:
     bound = {n for f in (ROOT / "functions").glob("*.py") for n in re.findall(r'"%(\w+)%"', f.read_text())}
     assert {name for name in bound if f"`{name}`" not in PAGE} == set()
+
+
+def test_every_kind_that_the_history_and_the_audit_know_stands_in_its_table_and_no_other() -> None:
+    for prefix, heading in (("HISTORY_", "What the history says happened"), ("AUDIT_", "What the [audit]")):
+        table = PAGE.split(heading)[1].split("\n\n")[1]
+        told = {k for line in table.splitlines()[2:] for k in re.findall(r"`(\w+)`", line.split("|")[1])}
+        assert told == {value for name, value in vars(reasons).items() if name.startswith(prefix)}
 
 
 def rows_of_metrics() -> list[list[str]]:

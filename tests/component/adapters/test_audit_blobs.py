@@ -16,9 +16,11 @@ from fleetcert.operating.audit import AuditUnreadable, verify
 from fleetcert.operating.connections import Connections
 from shared.adapters.audit import AppendBlobs
 from shared.domain.audit import Line
-from shared.domain.keys import audit_key
+from shared.domain.keys import FLEET_PARTITION, audit_key
+from shared.domain.record import Actor
 from shared.errors import Conflict, InfrastructureFault
 from shared.services.auditing import Auditing
+from shared.services.pauses import Pauses
 from shared.services.ports import Row
 
 DAY = timedelta(days=1)
@@ -220,3 +222,20 @@ async def test_the_command_says_what_is_broken_and_exits_with_1(
     broken = CliRunner().invoke(command.app, ["verify"])
     assert broken.exit_code == 1
     assert f"BROKEN at {DAYS[2]}, line 1" in broken.output
+
+
+async def test_what_was_ruled_for_the_fleet_is_listed_and_verified_though_it_names_no_device(
+    container: ContainerClient, blobs: AppendBlobs, storage: str, monkeypatch: pytest.MonkeyPatch
+):
+    table, clock = FakeTable(), FakeClock()
+    await Pauses(table, clock).pause(NOON + DAY, Actor(name="ann", object_id="o-1"), "DPS is down", "site=bern")
+    await Auditing(table, blobs, [FLEET_PARTITION, "s00"], clock).append()
+    settings = {"AUDIT": str(container.container_name)}
+    monkeypatch.setattr(Connections, "from_environment", classmethod(lambda cls, *_: cls(storage, settings=settings)))
+    listed = CliRunner().invoke(command.app, ["list", "--since", "2026-11-23T12:00:00Z", "--kind", "renewalsPaused"])
+    assert listed.exit_code == 0, listed.output
+    [entry] = [json.loads(line) for line in listed.output.splitlines()]
+    assert (entry["actor"], entry["actorObjectId"], entry["reason"]) == ("ann", "o-1", "DPS is down")
+    assert (entry["details"]["tag"], entry["details"]["until"]) == ("site=bern", "2026-11-24T12:00:00Z")
+    assert "deviceId" not in entry
+    assert CliRunner().invoke(command.app, ["verify"]).exit_code == 0

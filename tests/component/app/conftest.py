@@ -144,6 +144,7 @@ class App:
         *,
         body: object = b"",
         device_id: str | None = None,
+        params: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -155,7 +156,7 @@ class App:
             url=f"http://app.example/api/{name}?{urlencode(query or {})}",
             headers={**json_headers, **(headers or {})},
             query=query or {},
-            params={"deviceId": device_id} if device_id is not None else {},
+            params={**(params or {}), **({"deviceId": device_id} if device_id is not None else {})},
             body=raw,
         )
         outcome = await self.invoke(name, {"request": request})

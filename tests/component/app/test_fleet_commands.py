@@ -193,6 +193,29 @@ async def test_the_summary_is_shown_before_and_after_the_first_snapshot(cli: Cli
     assert (await cli("summary", "-o", "json")).json["snapshot"]["states"] == {"valid": 2}
 
 
+async def test_what_is_ruled_for_the_fleet_is_seen_and_ended(cli: Cli, ports: Any):
+    assert (await cli("rulings")).out.strip() == "Nothing is paused, and no alert is suppressed."
+    until = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
+    paused = await cli("pause", "--until", until.isoformat(), "--reason", "DPS is down", "--tag", "site=bern")
+    assert paused.code == 0, paused.err
+    suppressed = await cli(
+        *("suppress", "--alert-type", "*", "--device", "tag:site=lab", "--for", "P1D", "--reason", "tests"),
+        *("-o", "json"),
+    )
+    identifier = suppressed.json["id"]
+    ends = datetime.fromisoformat(suppressed.json["until"])
+    assert abs(ends - datetime.now(UTC) - timedelta(days=1)) < timedelta(minutes=1)
+    table = (await cli("rulings")).out
+    assert all(text in table for text in ("tag:site=bern", "DPS is down", "* of tag:site=lab", "ann", identifier))
+    standing = (await cli("rulings", "-o", "json")).json
+    assert [(p["tag"], p["reason"]) for p in standing["pauses"]] == [("site=bern", "DPS is down")]
+    assert (await cli("lift", identifier, "--reason", "they are over")).code == 0
+    assert (await cli("resume", "--reason", "it is up", "--tag", "site=bern")).code == 0
+    assert (await cli("rulings", "-o", "json")).json == {"pauses": [], "suppressions": []}
+    told = [str(row.values["reason"]) for (_, key), row in ports.table.rows.items() if key.startswith("audit!")]
+    assert sorted(told) == ["DPS is down", "it is up", "tests", "they are over"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -203,6 +226,12 @@ async def test_the_summary_is_shown_before_and_after_the_first_snapshot(cli: Cli
         ("list", "--output", "yaml"),
         ("list", "--limit", "0"),
         ("operations", "show"),
+        ("pause", "--reason", "x"),
+        ("pause", "--reason", "x", "--for", "PT1H", "--until", "2099-01-01T00:00:00Z"),
+        ("pause", "--reason", "x", "--for", "4h"),
+        ("pause", "--for", "PT1H"),
+        ("suppress", "--device", "*", "--for", "PT1H", "--reason", "x"),
+        ("lift", "--reason", "x"),
         ("nonsense",),
     ],
 )
@@ -219,6 +248,10 @@ async def test_a_command_line_that_cannot_be_meant_is_told_apart_from_a_refusal(
         ("list", "--expires-before", "soon"),
         ("renew", "nobody", "--reason", "x"),
         ("operations", "show", "1"),
+        ("pause", "--until", "soon", "--reason", "x"),
+        ("pause", "--until", "2020-01-01T00:00:00Z", "--reason", "x"),
+        ("lift", "0", "--reason", "x"),
+        ("lift", "a/b", "--reason", "x"),
     ],
 )
 async def test_a_refusal_is_one_line_and_exit_code_1(cli: Cli, arguments: tuple[str, ...]):

@@ -21,8 +21,9 @@ MUTATIONS = {
     "pause_fleet": "Certificates.Renew",
     "resume_fleet": "Certificates.Renew",
     "suppress_alerts": "Certificates.Renew",
+    "lift_suppression": "Certificates.Renew",
 }
-READS = ("list_devices", "show_device", "fleet_summary")
+READS = ("list_devices", "show_device", "fleet_summary", "list_rulings")
 
 
 async def know(*device_ids: str) -> None:
@@ -51,6 +52,7 @@ async def test_a_caller_whom_the_platform_does_not_know_is_turned_away(fleet_app
         ("list_devices", "GET", "Fleet.Read"),
         ("show_device", "GET", "Fleet.Read"),
         ("fleet_summary", "GET", "Fleet.Read"),
+        ("list_rulings", "GET", "Fleet.Read"),
         ("renew_device", "POST", "Certificates.Renew"),
         ("disable_device", "POST", "Devices.Contain"),
     ],
@@ -290,6 +292,58 @@ async def test_an_operator_suppresses_alerts_until_an_end(fleet_app: Any, header
     services = await composition.app.services()
     [suppression] = await services.watching.suppressions.current()
     assert (suppression.device, suppression.reason) == ("dev-1", "on the bench")
+
+
+async def test_what_stands_is_listed_with_its_author_its_reason_and_its_end(fleet_app: Any, headers: Any):
+    renew, read, until = headers("Certificates.Renew"), headers("Fleet.Read"), in_an_hour()
+    nothing = {"pauses": [], "suppressions": []}
+    assert (await fleet_app.call("list_rulings", headers=read)).json == nothing
+    body = {"until": until, "reason": "DPS is down"}
+    paused = await fleet_app.call("pause_fleet", "POST", headers=renew, body=body)
+    body = {"alertType": "*", "device": "dev-1", "until": until, "reason": "on the bench"}
+    suppressed = await fleet_app.call("suppress_alerts", "POST", headers=renew, body=body)
+    standing = (await fleet_app.call("list_rulings", headers=read)).json
+    [pause], [suppression] = standing["pauses"], standing["suppressions"]
+    ann = {"name": "ann", "objectId": "o-1", "appId": "a-1"}
+    assert (pause["id"], suppression["id"]) == (paused.json["id"], suppressed.json["id"])
+    assert (pause["tag"], pause["reason"], pause["actor"]) == (None, "DPS is down", ann)
+    assert (suppression["alertType"], suppression["device"], suppression["actor"]) == ("*", "dev-1", ann)
+    assert {pause["until"], suppression["until"]} == {suppressed.json["until"]}
+    assert pause["ruledAt"] <= suppression["ruledAt"] < suppression["until"]
+    await fleet_app.call("resume_fleet", "POST", headers=renew, body={"reason": "it is up"})
+    lifted = await fleet_app.call(
+        *("lift_suppression", "POST"),
+        headers=renew,
+        params={"suppressionId": suppression["id"]},
+        body={"reason": "it is over"},
+    )
+    assert (lifted.status, lifted.json) == (200, {"until": None, "id": suppression["id"]})
+    assert (await fleet_app.call("list_rulings", headers=read)).json == nothing
+
+
+@pytest.mark.parametrize(
+    ("identifier", "status", "problem"),
+    [("251608070400000-3d2f0f9a", 404, "not-found"), ("", 400, "malformed"), ("A!", 400, "malformed")],
+)
+async def test_what_does_not_stand_cannot_be_lifted(
+    fleet_app: Any, headers: Any, identifier: str, status: int, problem: str
+):
+    sent = headers("Certificates.Renew")
+    params = {"suppressionId": identifier}
+    answer = await fleet_app.call("lift_suppression", "POST", headers=sent, params=params, body={"reason": "x"})
+    assert (answer.status, answer.problem) == (status, problem)
+
+
+async def test_the_audit_takes_what_was_ruled_with_who_and_why(fleet_app: Any, headers: Any, ports: Any):
+    body = {"until": in_an_hour(), "reason": "DPS is down", "tag": "site=bern"}
+    await fleet_app.call("pause_fleet", "POST", headers=headers("Certificates.Renew"), body=body)
+    await (await composition.app.services()).auditing.append()
+    [blob] = ports.audit.blobs.values()
+    [entry] = [json.loads(line)["entry"] for block in blob for line in block.splitlines()]
+    assert (entry["kind"], entry["actor"], entry["actorObjectId"]) == ("renewalsPaused", "ann", "o-1")
+    assert (entry["reason"], entry["details"]["tag"]) == ("DPS is down", "site=bern")
+    assert "deviceId" not in entry
+    assert entry["row"].startswith("fleet/audit!")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ def kinds(ports: Any) -> list[str]:
     return sorted(str(r.values["kind"]) for (_, key), r in ports.table.rows.items() if key.startswith("history!"))
 
 
+def audited(ports: Any) -> list[str]:
+    return sorted(str(r.values["kind"]) for (_, key), r in ports.table.rows.items() if key.startswith("audit!"))
+
+
 async def test_the_same_request_with_its_key_is_done_once_and_answered_alike(served: Any, ports: Any):
     await know("dev-1")
     first = await post(served, "devices/dev-1/renew", {"reason": "x"})
@@ -123,6 +127,26 @@ async def test_who_died_after_suppressing_is_followed_without_suppressing_twice(
     crashed(ports)
     assert (await post(served, "fleet/suppressions", body)).json() == first.json()
     assert len(ports.table.keys("suppression!")) == 1
+
+
+async def test_who_died_after_lifting_is_followed_by_what_was_lifted(served: Any, ports: Any):
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"alertType": "*", "device": "dev-1", "until": until, "reason": "x"}
+    lift = f"fleet/suppressions/{(await post(served, 'fleet/suppressions', body, None)).json()['id']}/lift"
+    first = await post(served, lift, {"reason": "over"})
+    assert (first.status_code, audited(ports).count("suppressionLifted")) == (200, 1)
+    crashed(ports)
+    assert (await post(served, lift, {"reason": "over"})).json() == first.json()
+    assert (await post(served, lift, {"reason": "over"}, "k-2")).status_code == 404
+    assert audited(ports).count("suppressionLifted") == 1
+
+
+async def test_who_died_after_pausing_is_followed_without_an_entry_more(served: Any, ports: Any):
+    body = {"until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "reason": "x"}
+    first = await post(served, "fleet/pause", body)
+    crashed(ports)
+    assert (await post(served, "fleet/pause", body)).json() == first.json()
+    assert audited(ports) == ["renewalsPaused"]
 
 
 async def test_who_died_after_letting_a_device_in_is_followed_by_what_came_of_it(served: Any, ports: Any):

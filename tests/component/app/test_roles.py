@@ -31,7 +31,7 @@ def forged(*roles: str) -> dict[str, str]:
 
 
 def path_of(route: Route[Any, Any]) -> str:
-    given = {"deviceId": "dev-1", "operationId": "0" * 15 + "-0123abcd", "file": "app.js"}
+    given = {"deviceId": "dev-1", "operationId": "0" * 15 + "-0123abcd", "suppressionId": "0-1", "file": "app.js"}
     return route.path.format(**{name: given[name] for name in route.parameters})
 
 

@@ -41,6 +41,16 @@ async def a_small_fleet(ports: Any) -> list[str]:
     return [export.id, bulk.id]
 
 
+async def some_suppressions() -> list[str]:
+    """Each can be lifted once."""
+    suppressions, until = (await composition.app.services()).watching.suppressions, datetime.now(UTC) + timedelta(1)
+    added = [
+        await suppressions.add(alert_type="*", device=f"dev-{n}", until=until, actor=ANN, reason="test")
+        for n in range(5)
+    ]
+    return [suppression.id for suppression in added]
+
+
 @pytest.mark.timeout(120)
 async def test_no_request_that_the_document_allows_or_forbids_is_answered_otherwise(
     served: Any, ports: Any, tmp_path: Path
@@ -68,6 +78,7 @@ async def test_no_request_that_the_document_allows_or_forbids_is_answered_otherw
             "SCHEMATHESIS_HOOKS": "support.schemathesis_hooks",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "KNOWN_OPERATIONS": " ".join(operations),
+            "KNOWN_SUPPRESSIONS": " ".join(await some_suppressions()),
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -75,3 +86,5 @@ async def test_no_request_that_the_document_allows_or_forbids_is_answered_otherw
     async with asyncio.timeout(SECONDS):
         said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
+    lifted = [row for (_, key), row in ports.table.rows.items() if key.startswith("audit!")]
+    assert "suppressionLifted" in {row.values["kind"] for row in lifted}

@@ -20,9 +20,11 @@ from fleetcert.operating import whole_devices
 from fleetcert.operating.backup import BackupFailed, back_up, check_backup
 from fleetcert.operating.restore import RestoreFailed, restore
 from shared.adapters.table import AzureTable
+from shared.clock import SystemClock
 from shared.domain import keys
 from shared.domain.history import HistoryEntry
-from shared.domain.record import Certificate, DeviceRecord, Evidence, State
+from shared.domain.record import Actor, Certificate, DeviceRecord, Evidence, State
+from shared.services.pauses import Pauses
 from shared.services.rows import Change
 from shared.services.store import FleetStore
 
@@ -119,6 +121,23 @@ def test_every_type_of_value_comes_back_as_it_was(table: TableClient, other: Tab
     restore(other, tmp_path / "b.gz", silent)
     row = other.get_entity("s01", "seen!x")
     assert {name: row[name] for name in values} == values
+
+
+def test_what_was_ruled_and_has_yet_to_be_audited_comes_back_too(
+    table: TableClient, other: TableClient, storage: str, tmp_path: Path
+):
+    async def rule() -> None:
+        adapter = AzureTable.from_connection_string(storage, table.table_name)
+        ann = Actor(name="ann", object_id="o-1")
+        await Pauses(adapter, SystemClock()).pause(datetime.now(UTC) + timedelta(hours=1), ann, "DPS is down")
+        await adapter.close()
+
+    asyncio.run(rule())
+    back_up(table, tmp_path / "b.gz", silent)
+    restore(other, tmp_path / "b.gz", silent)
+    ruled = {key: row for key, row in rows_of(other).items() if key[0] == "fleet" and "actor" in row}
+    assert ruled == {key: row for key, row in rows_of(table).items() if key in ruled}
+    assert sorted(key.partition("!")[0] for _, key in ruled) == ["audit", "pause"]
 
 
 def test_a_device_that_changes_meanwhile_is_backed_up_whole(

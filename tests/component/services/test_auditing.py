@@ -17,13 +17,13 @@ from support.fakes import NOON, FakeClock, FakeTable
 
 from shared.domain.audit import CONTINUES, GENESIS, Head, Line
 from shared.domain.history import HistoryEntry
-from shared.domain.keys import audit_key, shard_names, shard_of
+from shared.domain.keys import FLEET_PARTITION, audit_key, shard_names, shard_of
 from shared.domain.record import Actor, DeviceRecord
 from shared.errors import Conflict, InfrastructureFault
 from shared.services import auditing
 from shared.services.auditing import AuditBroken, Auditing
 from shared.services.ports import Row
-from shared.services.rows import Change, writes
+from shared.services.rows import Change, ruling_write, writes
 
 SHARDS = 4
 
@@ -36,7 +36,7 @@ class World:
         self.auditing = self.writer()
 
     def writer(self) -> Auditing:
-        return Auditing(self.table, self.log, shard_names(SHARDS), self.clock)
+        return Auditing(self.table, self.log, (FLEET_PARTITION, *shard_names(SHARDS)), self.clock)
 
     def change(self, number: int, at: datetime = NOON, device_id: str | None = None) -> None:
         """A change waits in the table."""
@@ -44,6 +44,11 @@ class World:
         shard, key = shard_of(device, SHARDS), audit_key(device, at, f"e/{number}")
         values = {"deviceId": device, "eventId": f"e/{number}", "at": at, "details": '{"after":"x"}'}
         self.table.rows[shard, key] = Row(shard, key, values, "etag")
+
+    def ruling(self, number: int, at: datetime = NOON) -> None:
+        """A ruling for the whole fleet waits beside it."""
+        row = ruling_write(HistoryEntry(event_id=f"e/{number}", at=at, kind="renewalsPaused")).row
+        self.table.rows[row.partition, row.key] = row
 
     def lines(self) -> list[Line]:
         """The chain, checked: a blob's last line names the next blob, and no other line does."""
@@ -94,6 +99,30 @@ async def test_changes_of_all_shards_are_appended_in_the_order_of_their_time(wor
         world.change(number, NOON + timedelta(milliseconds=number))
     await world.auditing.append()
     assert world.events() == [f"e/{n}" for n in range(6)]
+
+
+async def test_what_was_ruled_for_the_fleet_stands_in_its_place_among_the_changes_and_names_no_device(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(auditing, "ROWS_A_SHARD", 2)
+    for number in range(40):
+        add = world.ruling if number % 3 == 0 else world.change
+        add(number, NOON + timedelta(milliseconds=number))
+    while (await world.auditing.append()).more:
+        pass
+    assert world.events() == [f"e/{n}" for n in range(40)]
+    assert world.table.rows == {}
+    ruled = [line.entry for line in world.lines() if line.entry["row"].startswith("fleet/audit!")]
+    assert (len(ruled), {"deviceId" in entry for entry in ruled}) == (14, {False})
+
+
+async def test_a_ruling_whose_row_could_not_be_removed_is_not_written_twice(world: World):
+    world.ruling(1)
+    world.table.faults = [InfrastructureFault("table", "down")]
+    with pytest.raises(InfrastructureFault):
+        await world.auditing.append()
+    await world.writer().append()
+    assert (world.events(), world.table.rows) == (["e/1"], {})
 
 
 async def test_more_than_a_step_holds_is_moved_in_order_too(world: World, monkeypatch: pytest.MonkeyPatch):

@@ -156,7 +156,7 @@ async def test_a_suppression_of_another_instance_is_heeded_within_half_a_minute(
 
 
 async def test_a_lifted_suppression_keeps_nothing_back(world: World):
-    await world.suppressions.lift(await world.suppress())
+    await world.suppressions.lift(await world.suppress(), ANN, "it is over")
     await world.telling.publish(alerts_of(ISSUED, 1))
     assert world.alerts.types == [ISSUED]
 

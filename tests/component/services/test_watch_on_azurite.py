@@ -17,12 +17,15 @@ from shared.adapters.table import AzureTable
 from shared.domain.ca_watch import ListedCertificate, Source
 from shared.domain.changes import Policies
 from shared.domain.fleet_alerts import FleetAlertType
+from shared.domain.keys import FLEET_PARTITION, audit_range
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import Actor
+from shared.errors import NotFound
 from shared.services.deadlines import Deadlines, SweepOutcome
 from shared.services.fleet_health import HealthWatch
 from shared.services.issuers import IssuerWatch, TrustedIssuers, stored_issuers
 from shared.services.outbox import Outbox
+from shared.services.pauses import Pauses
 from shared.services.recording import Recording
 from shared.services.snapshots import Snapshots
 from shared.services.store import FleetStore
@@ -49,6 +52,27 @@ async def test_a_suppression_comes_back_as_it_was_stored_and_ends(table: AzureTa
     assert await Suppressions(table, clock).current() == (stored,)
     clock.advance(HOUR)
     assert (await suppressions.current(), await suppressions.prune()) == ((), 1)
+
+
+async def test_a_ruling_comes_back_as_it_was_stored_and_is_ended_once(table: AzureTable) -> None:
+    clock, ann = FakeClock(NOON + timedelta(microseconds=1)), Actor(name="ann", object_id="o-1", app_id="a-1")
+    pauses, suppressions = Pauses(table, clock), Suppressions(table, clock)
+    pause = await pauses.pause(NOON + HOUR, ann, "DPS is down", "site=bern!")
+    stored = await suppressions.add(alert_type="*", device="*", until=NOON + HOUR, actor=ann, reason="planned")
+    assert (await pauses.standing(), await suppressions.standing()) == ((pause,), (stored,))
+    assert await pauses.resume(ann, "it is up", "site=bern!")
+    await suppressions.lift(stored.id, ann, "it is over")
+    assert (await pauses.standing(), await suppressions.standing()) == ((), ())
+    assert not await pauses.resume(ann, "it is up", "site=bern!")
+    with pytest.raises(NotFound):
+        await suppressions.lift(stored.id, ann, "it is over")
+    waiting = [row async for row in table.scan(FLEET_PARTITION, *audit_range())]
+    assert sorted(str(row.values["kind"]) for row in waiting) == [
+        "alertsSuppressed",
+        "renewalsPaused",
+        "renewalsResumed",
+        "suppressionLifted",
+    ]
 
 
 class OneAuthority:

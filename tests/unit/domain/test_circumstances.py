@@ -41,8 +41,12 @@ def decided(now: datetime, circumstances: Circumstances, record: DeviceRecord = 
     return decide(record, now, POLICY, circumstances)
 
 
+def pause_until(until: datetime, tag: str | None = None) -> Pause:
+    return Pause(id="p-1", until=until, tag=tag, actor=Actor(name="ann"), reason="DPS is down", ruled_at=NOON)
+
+
 def paused(until: datetime, tag: str | None = None) -> Circumstances:
-    return Circumstances(pauses=(Pause(until, "DPS is down", tag),))
+    return Circumstances(pauses=(pause_until(until, tag),))
 
 
 @pytest.mark.parametrize("tag", [None, "site=bern"])
@@ -122,7 +126,7 @@ def test_a_command_leaves_only_when_it_may_or_must(
     now = DUE + DAY + shift
     intervals = tuple(Interval(now + start, now + start + length * HOUR) for start, length in sorted(windows))
     circumstances = Circumstances(
-        pauses=() if pause is None else (Pause(now + pause, "x"),), windows=intervals if windows else None
+        pauses=() if pause is None else (pause_until(now + pause),), windows=intervals if windows else None
     )
     decision = decided(now, circumstances)
     is_paused = pause is not None and pause > timedelta()
