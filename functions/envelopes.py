@@ -48,7 +48,7 @@ def _partition_context(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _at(members: Sequence[Any], place: int) -> Mapping[str, Any]:
     member = members[place] if place < len(members) else None
-    return member if isinstance(member, Mapping) else {}
+    return member if isinstance(member, dict) else {}  # of JSON: Mapping would take ten times as long to ask
 
 
 def _aware(instant: datetime | None) -> datetime:

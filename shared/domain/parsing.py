@@ -28,7 +28,9 @@ from shared.domain.members import an_object, instant, json_object, optional_text
 from shared.domain.tagging import flatten
 from shared.errors import BadEvent
 
-_WORTH_PARSING: Final = tuple(f'"{word}"'.encode() for word in (CERTIFICATE_PROPERTY, ONBOARDING_PROPERTY, "tags"))
+_CERTIFICATE, _ONBOARDING, _TAGS = (
+    f'"{name}"'.encode() for name in (CERTIFICATE_PROPERTY, ONBOARDING_PROPERTY, "tags")
+)
 _CERTIFICATE_MEMBERS: Final = frozenset({"thumbprint", "serialNumber", "issuer", "pem"})
 _LIFECYCLE: Final[Mapping[str, type[IdentityCreated | IdentityDeleted]]] = {
     "createDeviceIdentity": IdentityCreated,
@@ -93,9 +95,10 @@ class _Origin:
 
 
 def _parse_twin_change(envelope: Envelope) -> list[DomainEvent]:
-    if "moduleId" in envelope.properties or not any(word in envelope.body for word in _WORTH_PARSING):
+    body = envelope.body
+    if not (_CERTIFICATE in body or _ONBOARDING in body or _TAGS in body) or "moduleId" in envelope.properties:
         return []  # most twin changes are about something else: they cost nothing, not even the parsing
-    document = json_object(envelope.body)
+    document = json_object(body)
     if envelope.properties.get("opType") == "replaceTwin":
         origin = _Origin.of(envelope)
         return [_whole_twin(document, origin), _tags(document, origin, is_whole=True)]
