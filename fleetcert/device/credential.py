@@ -14,10 +14,8 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from fleetcert.certificates import PrivateKey, pem_chain, pem_private_key, thumbprint
+from fleetcert.certificates import PrivateKey, pem_chain, pem_private_key, read_private_key, thumbprint
 
 _KEY_BYTES: Final = range(16, 65)
 
@@ -67,20 +65,6 @@ class Credential:
     def to_pem(self) -> bytes:
         """Key and chain in one text, as TLS libraries load them from one file."""
         return pem_private_key(self.key) + pem_chain(self.chain)
-
-
-def read_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
-    """A key from PEM; a passphrase that the key does not need is passed over.
-
-    Raises: ValueError where it cannot be read, the passphrase is wrong or missing, or it is neither EC nor RSA.
-    """
-    is_encrypted = b"ENCRYPTED" in pem
-    if is_encrypted and not passphrase:
-        raise ValueError("the private key is encrypted, and there is no passphrase")
-    key = serialization.load_pem_private_key(pem, passphrase if is_encrypted else None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ValueError("the key is neither EC nor RSA")  # noqa: TRY004 - it is the file's value that is wrong
-    return key
 
 
 @dataclass(frozen=True, slots=True)
