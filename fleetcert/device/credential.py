@@ -15,17 +15,18 @@ from urllib.parse import quote
 
 from cryptography import x509
 
-from fleetcert.certificates import PrivateKey, pem_chain, pem_private_key, read_private_key, thumbprint
+from fleetcert.certificates import PrivateKey, pem_chain, pem_private_key, read_private_key
+from fleetcert.device.chains import Chain, Chained
 
 _KEY_BYTES: Final = range(16, 65)
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Chained):
     """A key and its chain, leaf first. Raises ValueError where the leaf is not the key's."""
 
     key: PrivateKey = field(repr=False, compare=False)
-    chain: tuple[x509.Certificate, ...]
+    chain: Chain
 
     def __post_init__(self) -> None:
         if not self.chain:
@@ -41,26 +42,6 @@ class Credential:
         the key.
         """
         return cls(read_private_key(key, passphrase), tuple(x509.load_pem_x509_certificates(chain)))
-
-    @property
-    def leaf(self) -> x509.Certificate:
-        """The certificate of the key."""
-        return self.chain[0]
-
-    @property
-    def thumbprint(self) -> str:
-        """The leaf's SHA-256 thumbprint as lower-case hex."""
-        return thumbprint(self.leaf)
-
-    @property
-    def not_before(self) -> datetime:
-        """From when the leaf is valid, UTC."""
-        return self.leaf.not_valid_before_utc
-
-    @property
-    def not_after(self) -> datetime:
-        """Until when the leaf is valid, UTC."""
-        return self.leaf.not_valid_after_utc
 
     def to_pem(self) -> bytes:
         """Key and chain in one text, as TLS libraries load them from one file."""
