@@ -16,7 +16,7 @@ from shared.contracts import parse_instant
 from shared.domain import containing, releasing, revoking
 from shared.domain.changes import Reduction
 from shared.domain.containing import Plan, Step, next_step
-from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
+from shared.domain.own_certificate import NotItsOwn, leaf_of
 from shared.domain.record import Actor, DeviceRecord, State
 from shared.domain.record import Containment as Progress
 from shared.domain.releasing import next_restoring
