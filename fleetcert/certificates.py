@@ -167,6 +167,30 @@ def pem_private_key(key: PrivateKey, password: bytes | None = None) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
+def read_private_key(pem: bytes, passphrase: bytes | None = None, what: str = "the PEM text") -> PrivateKey:
+    """A private key from PEM, encrypted or not; a passphrase that the key does not need is passed over.
+
+    what: the key as it is called where it cannot be used. Raises: ValueError where no EC or RSA key is in it, or its
+    passphrase is missing or wrong.
+    """
+    encrypted = is_encrypted(pem)
+    if encrypted and not passphrase:
+        raise ValueError(f"{what} is encrypted: say where its passphrase is")
+    try:
+        key = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
+    except ValueError as problem:
+        wrong = "cannot be opened with this passphrase" if encrypted else "holds no private key"
+        raise ValueError(f"{what} {wrong}") from problem
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError(f"{what} holds a key that is neither EC nor RSA")  # noqa: TRY004 - the text's value is wrong
+    return key
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a private key is encrypted, in PKCS#8 or in OpenSSL's older form."""
+    return b"ENCRYPTED" in pem
+
+
 def thumbprint(certificate: x509.Certificate) -> str:
     """The SHA-256 thumbprint as lower-case hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()

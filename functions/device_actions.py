@@ -51,7 +51,7 @@ async def enable_device(call: Call[NoQuery, EnableRequest]) -> Reply:
 @serves(blueprint, REVOKE_DEVICE)
 async def revoke_device(call: Call[NoQuery, RevokeRequest]) -> Reply:
     """Revocation, where an ADR namespace is configured."""
-    device_id = call.device_id
-    expected, actor = condition(call), call.principal.actor
-    services = await app.services()
-    return accepted(await services.containment.revoke(device_id, actor, call.body.reason, expected))
+    device_id, claim, expected = call.device_id, call.claim, condition(call)
+    actor, reason = call.principal.actor, call.body.reason
+    revoke = (await app.services()).containment.revoke
+    return accepted(await revoke(device_id, actor, reason, expected, asked_at=claim.at, is_again=claim.is_again))

@@ -163,8 +163,11 @@ async def _settle(keys: Idempotency, claim: Claim, reply: Reply) -> None:
     from shared.services.idempotency import Remembered
 
     try:
-        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
             await keys.release(claim)
+            return
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            await keys.give_back(claim)
             return
         answer = Remembered(
             status=reply.status, headers=reply.headers, media_type=reply.media_type, body=reply.body.decode()

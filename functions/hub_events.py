@@ -6,31 +6,17 @@ from typing import List
 
 import azure.functions as func
 
-from functions.envelopes import envelopes
-from shared import telemetry
+from functions.event_batches import BATCHES, ENDLESS, received
 from shared.composition import app
 
 blueprint = func.Blueprint()
 
 
 @blueprint.function_name("record_hub_events")
-@blueprint.event_hub_message_trigger(
-    arg_name="events",
-    event_hub_name="%IOT_EVENTS%",
-    connection="IotEvents",
-    consumer_group="%EVENTS_CONSUMER_GROUP%",
-    cardinality=func.Cardinality.MANY,
-    data_type=func.DataType.BINARY,  # as text, one event without a body would fail the batch before it gets here
-)
-@blueprint.retry(  # endless: when the policy ends, Functions checkpoints and the batch is lost
-    strategy="exponential_backoff",
-    max_retry_count="-1",
-    minimum_interval="00:00:02",
-    maximum_interval="00:05:00",
-)
+@blueprint.event_hub_message_trigger(event_hub_name="%IOT_EVENTS%", connection="IotEvents", **BATCHES)
+@blueprint.retry(**ENDLESS)
 async def record_hub_events(events: List[func.EventHubEvent]) -> None:
     """Records a batch of one partition."""
-    hub = app.settings.iot_events
-    telemetry.note(telemetry.EVENTS_RECEIVED, len(events), {"hub": hub})
+    batch = received(events, app.settings.iot_events)
     services = await app.services()
-    await services.intake.record_hub_events(envelopes(events, hub))
+    await services.intake.record_hub_events(batch)

@@ -88,7 +88,7 @@ class _Invocation:
                 if isinstance(result, func.HttpResponse):
                     _note_answer(result.status_code, span, labels)
                 return result
-        except Exception:
+        except Exception:  # whatever a function raises counts as its error, and goes on to the host
             telemetry.note(telemetry.FUNCTION_ERRORS, 1, labels)
             raise
         finally:

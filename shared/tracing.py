@@ -109,7 +109,7 @@ def span(
     try:
         with use_span(opened, record_exception=False, set_status_on_exception=False):
             yield recorded
-    except Exception as error:
+    except Exception as error:  # whatever ends the work is noted on its span, and goes on
         if not isinstance(error, answers):
             recorded.fail(type(error).__name__)
         raise

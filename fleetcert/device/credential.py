@@ -14,20 +14,19 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from fleetcert.certificates import PrivateKey, pem_chain, pem_private_key, thumbprint
+from fleetcert.certificates import PrivateKey, pem_chain, pem_private_key, read_private_key
+from fleetcert.device.chains import Chain, Chained
 
 _KEY_BYTES: Final = range(16, 65)
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Chained):
     """A key and its chain, leaf first. Raises ValueError where the leaf is not the key's."""
 
     key: PrivateKey = field(repr=False, compare=False)
-    chain: tuple[x509.Certificate, ...]
+    chain: Chain
 
     def __post_init__(self) -> None:
         if not self.chain:
@@ -44,43 +43,9 @@ class Credential:
         """
         return cls(read_private_key(key, passphrase), tuple(x509.load_pem_x509_certificates(chain)))
 
-    @property
-    def leaf(self) -> x509.Certificate:
-        """The certificate of the key."""
-        return self.chain[0]
-
-    @property
-    def thumbprint(self) -> str:
-        """The leaf's SHA-256 thumbprint as lower-case hex."""
-        return thumbprint(self.leaf)
-
-    @property
-    def not_before(self) -> datetime:
-        """From when the leaf is valid, UTC."""
-        return self.leaf.not_valid_before_utc
-
-    @property
-    def not_after(self) -> datetime:
-        """Until when the leaf is valid, UTC."""
-        return self.leaf.not_valid_after_utc
-
     def to_pem(self) -> bytes:
         """Key and chain in one text, as TLS libraries load them from one file."""
         return pem_private_key(self.key) + pem_chain(self.chain)
-
-
-def read_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
-    """A key from PEM; a passphrase that the key does not need is passed over.
-
-    Raises: ValueError where it cannot be read, the passphrase is wrong or missing, or it is neither EC nor RSA.
-    """
-    is_encrypted = b"ENCRYPTED" in pem
-    if is_encrypted and not passphrase:
-        raise ValueError("the private key is encrypted, and there is no passphrase")
-    key = serialization.load_pem_private_key(pem, passphrase if is_encrypted else None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ValueError("the key is neither EC nor RSA")  # noqa: TRY004 - it is the file's value that is wrong
-    return key
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from fleetcert.device.chains import Chain
 from fleetcert.device.csr import chain_from_wire, to_wire
 from fleetcert.device.errors import ConnectionRefused, IssuanceError, IssuanceRefused, ReportRefused
 from fleetcert.device.link import Dial, MqttLink, NotAuthorized
 from fleetcert.device.messages import Message
-from fleetcert.device.ports import Chain, IssuanceRequest, Operational
+from fleetcert.device.ports import IssuanceRequest, Operational
 from fleetcert.device.tls import client_context
 from shared.errors import InfrastructureFault, Throttled
 

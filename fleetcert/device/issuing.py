@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 from uuid import uuid4
 
+from fleetcert.device.chains import Chain
 from fleetcert.device.connection import Connection
 from fleetcert.device.csr import KeyKind
 from fleetcert.device.errors import IssuanceError, IssuanceRefused
 from fleetcert.device.events import Happened, Tell
 from fleetcert.device.issuance import AskAfresh, Replace, Wait, next_step
 from fleetcert.device.journal import Attempt
-from fleetcert.device.ports import Assignment, Chain, IssuanceRequest, Operational, Registrar, Way
+from fleetcert.device.ports import Assignment, IssuanceRequest, Operational, Registrar, Way
 from fleetcert.device.schedule import with_jitter
 from fleetcert.device.states import State
 from fleetcert.device.store import DeviceStore

@@ -15,12 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
-from fleetcert.certificates import PrivateKey, PublicKey, pem_chain, pem_private_key
-from fleetcert.device.credential import Credential, read_private_key
+from fleetcert.certificates import PrivateKey, PublicKey, pem_chain, pem_private_key, read_private_key
+from fleetcert.device.chains import Chain
+from fleetcert.device.credential import Credential
 from fleetcert.device.csr import KeyKind, new_key, signing_request
 from fleetcert.device.durable import remove_durably, write_durably
 from fleetcert.device.errors import DiskFault, KeyStoreLocked
-from fleetcert.device.ports import Chain
 
 
 @contextmanager

@@ -5,18 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from cryptography import x509
 
-from fleetcert.certificates import thumbprint
+from fleetcert.device.chains import Chain, Chained
 from fleetcert.device.csr import KeyKind
 from fleetcert.device.messages import Message
-
-type Chain = tuple[x509.Certificate, ...]
-"""Certificates, leaf first."""
 
 type Timer = Callable[[], float]
 """Seconds that nobody can set back: `time.monotonic`."""
@@ -30,33 +26,13 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Operational:
+class Operational(Chained):
     """An operational certificate, and where it is used. present: brings chain and key into a TLS context."""
 
     hub: str
     device_id: str
     chain: Chain
     present: Callable[[ssl.SSLContext], None] = field(repr=False, compare=False)
-
-    @property
-    def leaf(self) -> x509.Certificate:
-        """The device's own certificate."""
-        return self.chain[0]
-
-    @property
-    def thumbprint(self) -> str:
-        """The leaf's SHA-256 thumbprint as lower-case hex."""
-        return thumbprint(self.leaf)
-
-    @property
-    def not_before(self) -> datetime:
-        """From when the leaf is valid, UTC."""
-        return self.leaf.not_valid_before_utc
-
-    @property
-    def not_after(self) -> datetime:
-        """Until when the leaf is valid, UTC."""
-        return self.leaf.not_valid_after_utc
 
 
 class KeyStore(Protocol):

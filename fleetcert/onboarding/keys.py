@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from fleetcert.certificates import PrivateKey, SignatureHash
+from fleetcert.certificates import PrivateKey, SignatureHash, read_private_key
 from shared.errors import NotPossible
 
 type KeyType = Literal["rsa", "ec", "p256", "p384"]
@@ -40,26 +40,15 @@ def signature_hash(key: PrivateKey) -> SignatureHash:
 
 
 def read_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
-    """A private key from PEM, encrypted or not; a passphrase that is not needed is not used.
+    """A private key from a PEM file, encrypted or not; a passphrase that is not needed is not used.
 
     Raises: NotPossible where there is no file, no EC or RSA key in it, or the passphrase is missing or wrong.
     """
     pem = _read(path)
     try:
-        key = serialization.load_pem_private_key(pem, passphrase if is_encrypted(pem) else None)
-    except TypeError as problem:
-        raise NotPossible(f"{path} is encrypted: say where its passphrase is") from problem
+        return read_private_key(pem, passphrase, str(path))
     except ValueError as problem:
-        wrong = "cannot be opened with this passphrase" if is_encrypted(pem) else "holds no private key"
-        raise NotPossible(f"{path} {wrong}") from problem
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise NotPossible(f"{path} holds a key that is neither EC nor RSA, which DPS does not take")
-    return key
-
-
-def is_encrypted(pem: bytes) -> bool:
-    """Whether a key is encrypted, in PKCS#8 or in OpenSSL's older form."""
-    return b"ENCRYPTED" in pem
+        raise NotPossible(str(problem)) from problem
 
 
 def _read(path: Path) -> bytes:

@@ -12,10 +12,10 @@ from typing import Final
 
 from cryptography import x509
 
-from fleetcert.certificates import common_name_of
+from fleetcert.certificates import common_name_of, is_encrypted
 from fleetcert.onboarding.inventory import read_inventory
 from fleetcert.onboarding.issuing import mismatch, readable_name, utc_now
-from fleetcert.onboarding.keys import is_encrypted, read_key
+from fleetcert.onboarding.keys import read_key
 from fleetcert.onboarding.ports import CertificateService, Document, EnrollmentService, UploadedCertificate
 from fleetcert.onboarding.terms import policy_member
 from fleetcert.onboarding.workspace import CredentialFiles, Workspace, present_certificate

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from azure.core import MatchConditions
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContentSettings
-from azure.storage.blob.aio import BlobClient, ContainerClient
+from azure.storage.blob.aio import BlobClient
 
+from shared.adapters.containers import InContainer
 from shared.adapters.faults import error_code, faults
 from shared.errors import Conflict
 from shared.services.auditing import BlobEnd
@@ -22,21 +22,8 @@ _EXISTS: Final = frozenset({"BlobAlreadyExists", "ConditionNotMet", "BlobImmutab
 _LINES: Final = ContentSettings(content_type="application/jsonl")
 
 
-class AppendBlobs:
+class AppendBlobs(InContainer):
     """One container with append blobs whose names sort in their order."""
-
-    def __init__(self, container: ContainerClient) -> None:
-        self._container = container
-
-    @classmethod
-    def from_connection_string(cls, connection_string: str, container: str) -> AppendBlobs:
-        """The container in the account of a connection string."""
-        return cls(ContainerClient.from_connection_string(connection_string, container))
-
-    @classmethod
-    def from_endpoint(cls, endpoint: str, container: str, credential: AsyncTokenCredential) -> AppendBlobs:
-        """The container behind `https://{account}.blob.core.windows.net`, by identity."""
-        return cls(ContainerClient(endpoint, container, credential=credential))
 
     async def newest(self) -> list[str]:
         """The names of the last two blobs in their order; fewer where there are fewer."""
@@ -78,10 +65,6 @@ class AppendBlobs:
                 if error_code(problem) == "AppendPositionConditionNotMet":
                     raise Conflict(f"{name} is no longer {position} bytes long") from problem
                 raise
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._container.close()
 
 
 async def _bytes(blob: BlobClient, start: int, end: int) -> bytes:

@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueClient
 
+from shared.adapters.containers import InContainer
 from shared.adapters.faults import faults
 
 PAGE: Final = 5000
@@ -17,23 +17,10 @@ PAGES: Final = 4
 """Beyond 20,000 dead letters a larger number tells nobody anything."""
 
 
-class BlobBacklog:
+class BlobBacklog(InContainer):
     """The blobs of a container. A container that does not exist holds none."""
 
     kind: Final[Literal["dead-letters"]] = "dead-letters"
-
-    def __init__(self, container: ContainerClient) -> None:
-        self._container = container
-
-    @classmethod
-    def from_connection_string(cls, connection_string: str, container: str) -> BlobBacklog:
-        """The container in the account of a connection string."""
-        return cls(ContainerClient.from_connection_string(connection_string, container))
-
-    @classmethod
-    def from_endpoint(cls, endpoint: str, container: str, credential: AsyncTokenCredential) -> BlobBacklog:
-        """The container behind `https://{account}.blob.core.windows.net`, by identity."""
-        return cls(ContainerClient(endpoint, container, credential=credential))
 
     @property
     def name(self) -> str:
@@ -54,10 +41,6 @@ class BlobBacklog:
             except ResourceNotFoundError:
                 return 0
         return count
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._container.close()
 
 
 class PoisonBacklog:

@@ -9,11 +9,10 @@ import base64
 import json
 from typing import Any, Final
 
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContentSettings
-from azure.storage.blob.aio import ContainerClient
 
+from shared.adapters.containers import InOwnContainer
 from shared.adapters.faults import error_code, faults
 from shared.contracts import format_instant
 from shared.domain.envelope import Envelope
@@ -21,22 +20,8 @@ from shared.domain.envelope import Envelope
 SERVICE: Final = "blob storage"
 
 
-class BlobDeadLetters:
-    """One container. It is made where it is missing, before its first use."""
-
-    def __init__(self, container: ContainerClient) -> None:
-        self._container = container
-        self._exists = False
-
-    @classmethod
-    def from_connection_string(cls, connection_string: str, container: str) -> BlobDeadLetters:
-        """The container in the account of a connection string."""
-        return cls(ContainerClient.from_connection_string(connection_string, container))
-
-    @classmethod
-    def from_endpoint(cls, endpoint: str, container: str, credential: AsyncTokenCredential) -> BlobDeadLetters:
-        """The container behind `https://{account}.blob.core.windows.net`, by identity."""
-        return cls(ContainerClient(endpoint, container, credential=credential))
+class BlobDeadLetters(InOwnContainer):
+    """One container, which is made where it is missing, before its first use."""
 
     async def keep(self, envelope: Envelope, reason: str) -> None:
         """Stores the event with the reason; where it is stored already, the first reason stays."""
@@ -52,21 +37,6 @@ class BlobDeadLetters:
             except HttpResponseError as problem:
                 if error_code(problem) != "BlobAlreadyExists":
                     raise
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._container.close()
-
-    async def _ensure(self) -> None:
-        if self._exists:
-            return
-        with faults(SERVICE):
-            try:
-                await self._container.create_container()
-            except HttpResponseError as problem:
-                if error_code(problem) != "ContainerAlreadyExists":
-                    raise
-        self._exists = True
 
 
 def _document(envelope: Envelope, reason: str) -> bytes:

@@ -18,15 +18,18 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from shared.adapters.faults import RequestRejected, fault_of_status, faults
 from shared.adapters.rest import rest_client
 from shared.domain.record import Before
-from shared.errors import Conflict, EnrollmentRefused
+from shared.errors import Conflict, EnrollmentRefused, InfrastructureFault
 from shared.services.ports import Credential, Enrollment
 
 SERVICE: Final = "device provisioning service"
 SCOPE: Final = "https://azure-devices-provisioning.net/.default"
 API_VERSION: Final = "2025-07-01-preview"
 """The first that knows `credentialPolicyName`: an older one would drop it from an enrollment that is put back."""
+ALL_GROUPS: Final = {"query": "SELECT * FROM enrollmentGroups"}
 PAGE: Final = 1000
 """Asked for in queries; the service may give fewer on a page."""
+MOST_PAGES: Final = 100
+"""Of one query. A service has at most 100 enrollment groups (Azure docs: DPS limits), so that more is a loop."""
 _KEY_BYTES: Final = 64
 _KEYS: Final = ("primaryKey", "secondaryKey")
 _MARK: Final = "fleetcert"
@@ -80,14 +83,15 @@ class ServiceApi:
         return _document_of(await self._send("POST", path, document))
 
     async def query(self, *path: str, query: Document) -> list[Document]:
-        """Every document that a query finds."""
+        """Every document that a query finds. Raises: InfrastructureFault where its pages do not end."""
         documents: list[Document] = []
         continuation: str | None = None
-        while True:
+        for _ in range(MOST_PAGES):
             found, continuation = await self.page(path, query, continuation)
             documents += found
             if continuation is None:
                 return documents
+        raise InfrastructureFault(SERVICE, f"{'/'.join(path)} has more than {MOST_PAGES} pages")
 
     async def page(
         self, path: tuple[str, ...], query: Document, continuation: str | None
@@ -217,7 +221,7 @@ class Enrollments:
                 return {"type": "symmetricKey", "symmetricKey": {name: _random_key() for name in _KEYS}}
 
     async def _only_group(self) -> str | None:
-        groups = await self._api.post("enrollmentGroups", "query", document={"query": "SELECT * FROM enrollmentGroups"})
+        groups = await self._api.query("enrollmentGroups", "query", query=ALL_GROUPS)
         return str(groups[0]["enrollmentGroupId"]) if len(groups) == 1 else None
 
 

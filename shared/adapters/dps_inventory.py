@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from shared.adapters.dps import ServiceApi
+from shared.adapters.dps import ALL_GROUPS, ServiceApi
 from shared.adapters.faults import RequestRejected
 from shared.contracts import normal_thumbprint, parse_instant
 from shared.domain.ca_watch import DescribedCertificate
 from shared.domain.inventory import EnrollmentGroup, Registration
 from shared.services.reconciling import ContinuationExpired
 
-ALL_GROUPS: Final = {"query": "SELECT * FROM enrollmentGroups"}
 ALL_INDIVIDUALS: Final = {"query": "SELECT * FROM enrollments"}
 ALL_REGISTRATIONS: Final = {"query": "*"}
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob.aio import ContainerClient
 
+from shared.adapters.containers import InContainer
 from shared.adapters.faults import faults
 from shared.errors import InfrastructureFault
 from shared.services.event_lag import Position
@@ -37,21 +37,8 @@ class EventHubPlace:
     is_namespace: bool
 
 
-class HostCheckpoints:
-    """The container in which the Functions host keeps its checkpoints."""
-
-    def __init__(self, container: ContainerClient) -> None:
-        self._container = container
-
-    @classmethod
-    def from_connection_string(cls, connection_string: str) -> HostCheckpoints:
-        """In the account of a connection string."""
-        return cls(ContainerClient.from_connection_string(connection_string, CHECKPOINTS))
-
-    @classmethod
-    def from_endpoint(cls, endpoint: str, credential: AsyncTokenCredential) -> HostCheckpoints:
-        """Behind `https://{account}.blob.core.windows.net`, by identity."""
-        return cls(ContainerClient(endpoint, CHECKPOINTS, credential=credential))
+class HostCheckpoints(InContainer):
+    """What the Functions host keeps of its checkpoints, in its container `CHECKPOINTS`."""
 
     async def of(self, namespace: str, event_hub: str, consumer_group: str) -> dict[str, int]:
         """Partition -> sequence number of the last event that was processed."""
@@ -66,10 +53,6 @@ class HostCheckpoints:
             except ResourceNotFoundError:
                 return {}  # the host makes the container with its first checkpoint
         return found
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._container.close()
 
 
 class EventHubPositions:

@@ -10,11 +10,10 @@ from datetime import datetime
 from typing import Final
 
 from azure.core import MatchConditions
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, ContentSettings
-from azure.storage.blob.aio import ContainerClient
 
+from shared.adapters.containers import InOwnContainer
 from shared.adapters.faults import error_code, faults
 from shared.errors import NotFound
 from shared.services.exporting import Piece
@@ -24,22 +23,8 @@ _ABSENT: Final = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFou
 _CSV: Final = ContentSettings(content_type="text/csv; charset=utf-8", content_disposition="attachment")
 
 
-class BlobExports:
-    """One container. It is made where it is missing, before its first use."""
-
-    def __init__(self, container: ContainerClient) -> None:
-        self._container = container
-        self._exists = False
-
-    @classmethod
-    def from_connection_string(cls, connection_string: str, container: str) -> BlobExports:
-        """The container in the account of a connection string."""
-        return cls(ContainerClient.from_connection_string(connection_string, container))
-
-    @classmethod
-    def from_endpoint(cls, endpoint: str, container: str, credential: AsyncTokenCredential) -> BlobExports:
-        """The container behind `https://{account}.blob.core.windows.net`, by identity."""
-        return cls(ContainerClient(endpoint, container, credential=credential))
+class BlobExports(InOwnContainer):
+    """One container, which is made where it is missing, before its first use."""
 
     def place_of(self, name: str) -> str:
         """`container/name`."""
@@ -102,18 +87,3 @@ class BlobExports:
                 if error_code(problem) not in _ABSENT:
                     raise
         return old
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._container.close()
-
-    async def _ensure(self) -> None:
-        if self._exists:
-            return
-        with faults(SERVICE):
-            try:
-                await self._container.create_container()
-            except HttpResponseError as problem:
-                if error_code(problem) != "ContainerAlreadyExists":
-                    raise
-        self._exists = True

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob.aio import ContainerClient
 
+from shared.adapters.containers import InContainer
 from shared.adapters.faults import error_code, faults
 from shared.errors import Conflict
 from shared.services.inventories import PendingBlob
@@ -23,21 +22,8 @@ REJECTED: Final = "rejected/"
 _IMPORTED: Final = "importedat"
 
 
-class BlobInventories:
+class BlobInventories(InContainer):
     """One container. Where it does not exist, nobody has uploaded anything."""
-
-    def __init__(self, container: ContainerClient) -> None:
-        self._container = container
-
-    @classmethod
-    def from_connection_string(cls, connection_string: str, container: str) -> BlobInventories:
-        """The container in the account of a connection string."""
-        return cls(ContainerClient.from_connection_string(connection_string, container))
-
-    @classmethod
-    def from_endpoint(cls, endpoint: str, container: str, credential: AsyncTokenCredential) -> BlobInventories:
-        """The container behind `https://{account}.blob.core.windows.net`, by identity."""
-        return cls(ContainerClient(endpoint, container, credential=credential))
 
     async def pending(self) -> PendingBlob | None:
         """The first by name that has not been imported. Raises: InfrastructureFault."""
@@ -85,10 +71,6 @@ class BlobInventories:
                 await client.set_blob_metadata(metadata, **_unchanged(blob))
             except (ResourceModifiedError, ResourceNotFoundError) as problem:
                 raise Conflict(f"inventory {blob.name} is not what it was") from problem
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._container.close()
 
 
 def _unchanged(blob: PendingBlob) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from shared.adapters.credential import async_credential, blocking_credential
 from shared.adapters.deadletters import BlobDeadLetters
 from shared.adapters.dps import Enrollments
 from shared.adapters.dps_inventory import DpsInventory
-from shared.adapters.event_positions import EventHubPlace, EventHubPositions, HostCheckpoints
+from shared.adapters.event_positions import CHECKPOINTS, EventHubPlace, EventHubPositions, HostCheckpoints
 from shared.adapters.exports import BlobExports
 from shared.adapters.feedback import HubFeedback
 from shared.adapters.hub_query import HubQuery
@@ -129,9 +129,9 @@ class _Building:
         """Those whose connection and whose host's checkpoints are known: all of them in a Functions app."""
         settings = self._settings
         if settings.host_storage:
-            checkpoints = HostCheckpoints.from_connection_string(settings.host_storage)
+            checkpoints = HostCheckpoints.from_connection_string(settings.host_storage, CHECKPOINTS)
         elif settings.host_blobs:
-            checkpoints = HostCheckpoints.from_endpoint(settings.host_blobs, self._credential)
+            checkpoints = HostCheckpoints.from_endpoint(settings.host_blobs, CHECKPOINTS, self._credential)
         else:
             return ()
         self._kept(checkpoints)

@@ -53,6 +53,11 @@ def _entries(record: DeviceRecord, decision: Decision, now: datetime) -> list[Hi
         )
         entries.append(replace(entry, actor=request.actor) if request else entry)
     identity = record.certificate.identity if record.certificate else ""
+    if decision.reason == reasons.ISSUER_REVOKED != record.reason:  # not at each of the daily looks
+        event_id = f"{identity}/{reasons.ISSUER_REVOKED}"
+        entries.append(
+            HistoryEntry(event_id=event_id, at=now, kind=reasons.HISTORY_ISSUER_REVOKED, reason=decision.reason)
+        )
     entries.extend(
         HistoryEntry(event_id=f"{identity}/{level}", at=now, kind=_LEVELS[level], details={"level": level})
         for level in decision.alerted

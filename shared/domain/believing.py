@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 
 from shared.contracts import normal_serial, normal_thumbprint
 from shared.domain.events import Claim
+from shared.domain.own_certificate import NotItsOwn, own_certificate
 from shared.domain.policy import BeliefPolicy
 from shared.domain.record import Certificate, Evidence
 from shared.errors import BadEvent
@@ -40,8 +40,13 @@ def believe(claim: Claim, registration_id: str, first_seen: datetime, policy: Be
         if policy.require_pem:
             raise BadEvent("certificate.pem is missing, and dates alone are not believed here (REQUIRE_PEM)")
         return _bounded(_reported(claim, first_seen), policy)
-    certificate = _load(claim.pem, registration_id)
-    parsed = _parsed(certificate, first_seen)
+    try:
+        certificate = own_certificate(claim.pem, registration_id)
+        parsed = _parsed(certificate, first_seen)
+    except NotItsOwn as problem:
+        raise BadEvent(f"certificate.pem cannot be used: {problem}") from problem
+    except (ValueError, UnsupportedAlgorithm) as problem:
+        raise BadEvent("certificate.pem cannot be used: its issuer or its key cannot be read") from problem
     if _is_signed_by_one_of(policy.issuers, certificate):
         return Belief(replace(parsed, evidence=Evidence.VERIFIED), _contradiction(claim, parsed))
     bounded = _bounded(parsed, policy)
@@ -92,17 +97,6 @@ def _bounded(certificate: Certificate, policy: BeliefPolicy) -> Belief:
     if certificate.valid_until <= certificate.valid_from:
         raise BadEvent("the certificate ended before it could have begun")
     return Belief(certificate, mismatch)
-
-
-def _load(pem: str, registration_id: str) -> x509.Certificate:
-    try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as problem:
-        raise BadEvent("certificate.pem is no certificate") from problem
-    if [str(name.value).casefold() for name in names] != [registration_id.casefold()]:
-        raise BadEvent("certificate.pem names another device")
-    return certificate
 
 
 def _is_signed_by_one_of(issuers: Iterable[x509.Certificate], certificate: x509.Certificate) -> bool:

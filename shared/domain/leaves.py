@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import NameOID
 
 from shared.contracts import MAX_PEM_BYTES, normal_thumbprint
 from shared.domain import reasons
 from shared.domain.changes import Reduction
 from shared.domain.history import HistoryEntry
 from shared.domain.members import instant, json_object, optional_text, text
+from shared.domain.own_certificate import NotItsOwn, own_certificate
 from shared.domain.policy import RenewalPolicy
 from shared.domain.record import DeviceRecord, OnboardingCredential
 from shared.domain.reducing import with_a_deadline
@@ -53,7 +52,10 @@ def parse_leaf(line: bytes) -> Leaf:
     pem = optional_text(members, "pem", MAX_PEM_BYTES)
     if pem is None:
         raise BadEvent("pem is missing")
-    certificate = _certificate(pem, registration_id)
+    try:
+        certificate = own_certificate(pem, registration_id)
+    except NotItsOwn as problem:
+        raise BadEvent(f"pem cannot be used: {problem}") from problem
     leaf = Leaf(
         registration_id=registration_id,
         thumbprint=certificate.fingerprint(hashes.SHA256()).hex(),
@@ -80,14 +82,3 @@ def learned(record: DeviceRecord, leaf: Leaf, source: str, at: datetime, policy:
     )
     changed = replace(record, inventoried=leaf.credential, updated_at=max(record.updated_at, at))
     return Reduction(with_a_deadline(changed, at, policy), (entry,))
-
-
-def _certificate(pem: str, registration_id: str) -> x509.Certificate:
-    try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as problem:
-        raise BadEvent("pem is no certificate") from problem
-    if [str(name.value).casefold() for name in names] != [registration_id.casefold()]:
-        raise BadEvent("pem names another device: its common name must be the registrationId")
-    return certificate

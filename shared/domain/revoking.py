@@ -30,9 +30,18 @@ def revoke_requested(record: DeviceRecord, actor: Actor, reason: str, at: dateti
         command=None,  # a renewal that was commanded before would be answered by a certificate that is revoked
         dispatch_by=at + DISPATCH_PATIENCE,
         next_deadline=at + DISPATCH_PATIENCE,
-        updated_at=at,
+        updated_at=max(record.updated_at, at),
     )
     return Reduction(changed, (_entry(changed, reasons.HISTORY_REVOKE_REQUESTED, at),))
+
+
+def was_heard(record: DeviceRecord, at: datetime) -> bool:
+    """Whether a revocation that was asked for at `at` has been taken up: as its own, or in one that ended since.
+
+    Such a request must not revoke again when it is repeated: a certificate that the device has got in between is good.
+    """
+    revocation = record.revocation
+    return revocation is not None and (revocation.finished_at is None or revocation.finished_at >= at)
 
 
 def revocation_accepted(record: DeviceRecord, monitor: str, at: datetime) -> Reduction:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.containing import contained, occasion
-from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
+from shared.domain.own_certificate import NotItsOwn, leaf_of
 from shared.domain.record import Before, DeviceRecord
 from shared.errors import EnrollmentRefused
 from shared.logs import about

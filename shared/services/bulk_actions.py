@@ -35,9 +35,7 @@ class RenewMany:
 
     async def turn(self) -> Turn:
         """As many as the present minute has places."""
-        now = self._clock.now()
-        minute = await self._ledger.open(now)
-        return Turn(minute.room, minute.rest(now))
+        return await _turn(self._ledger, self._clock)
 
     async def do(self, operation: Operation, device_ids: Sequence[str]) -> list[DeviceFailure]:
         """See `Work`. A device that was asked by this operation, or has renewed since it began, is not asked again."""
@@ -76,9 +74,7 @@ class DisableMany:
 
     async def turn(self) -> Turn:
         """As many as the present minute has places. They are taken at once, since each is used."""
-        now = self._clock.now()
-        minute = await self._ledger.open(now)
-        return Turn(minute.room, minute.rest(now))
+        return await _turn(self._ledger, self._clock)
 
     async def do(self, operation: Operation, device_ids: Sequence[str]) -> list[DeviceFailure]:
         """See `Work`. A device that is being shut out already stays as it is."""
@@ -104,6 +100,12 @@ class DisableMany:
         except (NotFound, NotPossible) as refusal:
             return DeviceFailure(device_id, str(refusal))
         return None
+
+
+async def _turn(ledger: Ledger, clock: Clock) -> Turn:
+    now = clock.now()
+    minute = await ledger.open(now)
+    return Turn(minute.room, minute.rest(now))
 
 
 def _has_been_asked(record: DeviceRecord, operation: Operation) -> bool:

@@ -16,7 +16,7 @@ from shared.contracts import parse_instant
 from shared.domain import containing, releasing, revoking
 from shared.domain.changes import Reduction
 from shared.domain.containing import Plan, Step, next_step
-from shared.domain.onboarding_leaf import NotItsOwn, leaf_of
+from shared.domain.own_certificate import NotItsOwn, leaf_of
 from shared.domain.record import Actor, DeviceRecord, State
 from shared.domain.record import Containment as Progress
 from shared.domain.releasing import next_restoring
@@ -121,22 +121,36 @@ class Containment:
         return await self._wanted(device_id, wish, known, condition)
 
     async def revoke(
-        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+        self,
+        device_id: str,
+        actor: Actor,
+        reason: str,
+        condition: Condition = whatever_stands,
+        *,
+        asked_at: datetime | None = None,
+        is_again: bool = False,
     ) -> DeviceRecord:
         """Makes every certificate worthless that was ever issued to the device; it may come back through DPS.
 
-        A revocation that is under way stays as it is. Raises: RevocationUnavailable where no ADR namespace is
-        configured, NotFound, NotPossible for a device that is retired or that ADR does not know, PreconditionFailed,
-        InfrastructureFault.
+        A revocation that is under way stays as it is. asked_at: the instant that the request is known by. is_again: the
+        same request may have been heard already, and then nothing is revoked again. Raises: RevocationUnavailable where
+        no ADR namespace is configured, NotFound, NotPossible for a device that is retired or that ADR does not know,
+        PreconditionFailed, InfrastructureFault.
         """
         known = await self._known(device_id)
+        at = asked_at or self._clock.now()
+        if is_again and revoking.was_heard(known, at):
+            return known
         if known.state is State.RETIRED:
             raise NotPossible(f"{device_id} is retired: the hub has no such device")
         await self._revoking.check(device_id)
-        now = self._clock.now()
-        return await self._wanted(
-            device_id, lambda record: revoking.revoke_requested(record or known, actor, reason, now), known, condition
-        )
+
+        def wish(record: DeviceRecord | None) -> Reduction | None:
+            if is_again and record is not None and revoking.was_heard(record, at):
+                return None
+            return revoking.revoke_requested(record or known, actor, reason, at)
+
+        return await self._wanted(device_id, wish, known, condition)
 
     @property
     def can_revoke(self) -> bool:

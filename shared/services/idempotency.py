@@ -105,6 +105,15 @@ class Idempotency:
         if claim.row is not None:
             await self._settle(Write("delete", claim.row))
 
+    async def give_back(self, claim: Claim) -> None:
+        """Something may have been done: the next request goes on at once, under the same id and instant.
+
+        Raises: InfrastructureFault.
+        """
+        if claim.row is not None:
+            values = {**claim.row.values, "leaseUntil": self._clock.now()}
+            await self._settle(Write("replace", replace(claim.row, values=values)))
+
     async def prune(self) -> int:
         """Forgets some of the keys that are over a day old; the next call goes on. How many it were.
 

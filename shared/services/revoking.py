@@ -41,8 +41,10 @@ class Revoking:
     async def advance(self, record: DeviceRecord) -> list[Stored]:
         """The next step, and its progress stored. Raises: InfrastructureFault.
 
-        A request whose answer was lost is made again: then certificates that were issued in between are revoked too,
-        and the device comes back through DPS once more.
+        A request whose answer was lost is made again, even where the device has got another certificate since. ADR has
+        nothing by which a request is known again, and a device shows no trace of one; a certificate that came since may
+        have been got by whoever has the leaked key. So what was issued in between is revoked too, the record says so,
+        and the device comes back through DPS once more: a revocation that was never made would be worse.
         """
         revocation = revoking.revoked(record)
         if self._registry is None:

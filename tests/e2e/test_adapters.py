@@ -27,7 +27,7 @@ from shared.adapters.dps import Enrollments, ServiceApi
 from shared.adapters.iothub import IotHub
 from shared.contracts import RenewCertificate
 from shared.domain.alerts import Alert
-from shared.domain.onboarding_leaf import leaf_of
+from shared.domain.own_certificate import leaf_of
 from shared.domain.record import Before
 from shared.domain.status_reason import status_reason
 from shared.errors import (

@@ -11,14 +11,14 @@ from azure.identity.aio import ManagedIdentityCredential
 from support.event_hub_clients import HUB, marked, producer
 
 from fleetcert.local.config import CONSUMER_GROUP, OTHER_CONSUMER_GROUP
-from shared.adapters.event_positions import EventHubPlace, EventHubPositions, HostCheckpoints
+from shared.adapters.event_positions import CHECKPOINTS, EventHubPlace, EventHubPositions, HostCheckpoints
 from shared.errors import InfrastructureFault
 from shared.services.event_lag import Position
 
 
 async def positions(azure: dict[str, Any], group: str, **changes: Any) -> Sequence[Position]:
     given = {"connection": azure["eventhub_connection_string"], "is_namespace": False} | changes
-    checkpoints = HostCheckpoints.from_connection_string(azure["storage_connection_string"])
+    checkpoints = HostCheckpoints.from_connection_string(azure["storage_connection_string"], CHECKPOINTS)
     async with ManagedIdentityCredential() as credential:
         try:
             return await EventHubPositions(EventHubPlace(HUB, group, **given), checkpoints, credential).read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -48,6 +49,20 @@ def device_pem(
 def onboarding_pem(device_id: str) -> str:
     """A device's onboarding certificate: the same one at every call."""
     return device_pem(device_id)
+
+
+@cache
+def twisted_pem(device_id: str, where: str) -> str:
+    """A certificate that is loaded, or nearly, and fails at one place: subject, issuer, version or key."""
+    before, after = {
+        "subject": (b"\x0c" + bytes([len(device_id)]) + device_id.encode(), b"\xff"),
+        "issuer": (b"issuing CA", b"\xff"),
+        "version": (b"\xa0\x03\x02\x01\x02", b"\x04"),
+        "key": (bytes.fromhex("06052b81040022"), b"\x7f"),  # the curve's identifier
+    }[where]
+    der = ssl.PEM_cert_to_DER_cert(device_pem(device_id))
+    assert der.count(before) == 1
+    return ssl.DER_cert_to_PEM_cert(der.replace(before, before[: -len(after)] + after))
 
 
 def claim(

@@ -11,6 +11,7 @@ import pytest
 from azure.core.credentials import TokenCredential
 from azure.core.credentials_async import AsyncTokenCredential
 
+from shared.adapters.dps import MOST_PAGES, Enrollments
 from shared.adapters.dps_inventory import DpsInventory
 from shared.adapters.faults import RequestRejected
 from shared.adapters.hub_query import HubQuery
@@ -135,3 +136,23 @@ async def test_all_groups_are_read_however_many_pages_they_take(monkeypatch: pyt
     groups = await dps.list()
     assert [(g.id, g.credential_policy, g.enabled) for g in groups] == [("a", "default", True), ("b", None, False)]
     assert sent[1][3]["x-ms-continuation"] == "more"
+
+
+@pytest.mark.parametrize(("second", "expected"), [([{"enrollmentGroupId": "b"}], None), ([], "a")])
+async def test_the_only_group_is_one_that_no_further_page_has_a_second_beside(
+    monkeypatch: pytest.MonkeyPatch, second: list[dict[str, Any]], expected: str | None
+):
+    dps, _ = dps_that_answers(
+        monkeypatch,
+        DpsAnswer(200, document={"registrationId": "reg-1"}),
+        DpsAnswer(200, {"x-ms-continuation": "more"}, [{"enrollmentGroupId": "a"}]),
+        DpsAnswer(200, document=second),
+    )
+    assert await Enrollments(dps).enrollment_group_of("reg-1") == expected
+
+
+async def test_pages_that_do_not_end_are_a_fault_of_the_service(monkeypatch: pytest.MonkeyPatch):
+    dps, sent = dps_that_answers(monkeypatch, *[DpsAnswer(200, {"x-ms-continuation": "more"})] * (MOST_PAGES + 1))
+    with pytest.raises(InfrastructureFault, match="more than 100 pages"):
+        await dps.list()
+    assert len(sent) == MOST_PAGES

@@ -121,11 +121,10 @@ class QueueListener:
         task.add_done_callback(self._in_flight.discard)
 
     async def _handle(self, queue: QueueClient, poison: QueueClient, message: QueueMessage) -> None:
-        # A task that dies would take its reason with it; the message comes back when its lease ends.
         try:
             async with self._invoker.work(), _lease(queue, message) as leased:
                 await self._process(queue, poison, leased)
-        except Exception:
+        except Exception:  # a task that dies would take its reason with it; the message comes back after its lease
             logger.exception("%s: message %s could not be settled", self._function.name, message.id)
 
     async def _process(self, queue: QueueClient, poison: QueueClient, message: QueueMessage) -> None:

@@ -114,7 +114,7 @@ async def test_a_container_that_is_missing_is_a_fault_and_is_not_made(storage: s
 
 
 def test_the_adapter_has_no_way_to_delete():
-    assert {name for name in vars(AppendBlobs) if not name.startswith("_")} == {
+    assert {name for name in dir(AppendBlobs) if not name.startswith("_")} == {
         "from_connection_string",
         "from_endpoint",
         "newest",

@@ -25,6 +25,7 @@ from support.fakes import (
     FakeHub,
     FakeProvisioning,
     FakeQueue,
+    FakeRegistry,
     FakeSender,
     FakeTable,
 )
@@ -83,6 +84,7 @@ class Ports:
     fleet_query: FakeFleetQuery = field(init=False)
     enrolled: FakeEnrollmentGroups = field(default_factory=FakeEnrollmentGroups)
     feedback: FakeFeedback = field(default_factory=FakeFeedback)
+    registry: FakeRegistry | None = None
 
     def __post_init__(self) -> None:
         self.fleet_query = FakeFleetQuery(self.hub, FakeClock())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from support.events import claim, twin_event
+from support.fakes import FakeRegistry
 
 from shared import composition
 from shared.errors import InfrastructureFault
+from shared.services.ports import Write
 
 ALL = ("Fleet.Read", "Certificates.Renew", "Devices.Contain")
 BULK = {"selector": {"tag": "a=b"}, "reason": "x", "dryRun": False}
@@ -170,6 +173,47 @@ async def test_who_died_after_asking_for_a_renewal_is_followed_without_asking_tw
     crashed(ports)
     answer = await post(served, "devices/dev-1/renew", {"reason": "x"})
     assert (answer.status_code, answer.json()["state"], answer.json()["command"]) == (202, "valid", None)
+
+
+@pytest.mark.parametrize("lost", ["the process", "the table's answer"])
+async def test_who_died_after_asking_for_a_revocation_is_followed_without_revoking_what_was_issued_since(
+    served: Any, ports: Any, monkeypatch: pytest.MonkeyPatch, lost: str
+):
+    ports.registry = FakeRegistry({"dev-1": True})
+    await know("dev-1")
+    services = await composition.app.services()
+    if lost == "the process":
+        await post(served, "devices/dev-1/revoke", {"reason": "leaked"})
+        crashed(ports)
+    else:
+        answer_is_lost(ports, monkeypatch)
+        assert (await post(served, "devices/dev-1/revoke", {"reason": "leaked"})).status_code == 503
+    await services.containment.advance({"deviceId": "dev-1"})
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    renewed = {"certificate": claim(later, timedelta(days=30), thumbprint="bb" * 32)}
+    await services.recording.record_hub_events([twin_event(renewed, sequence=9, version=3, at=later)])
+    again = await post(served, "devices/dev-1/revoke", {"reason": "leaked"})
+    await services.containment.advance({"deviceId": "dev-1"})
+    assert (again.status_code, again.json()["revocation"]["reason"]) == (202, "leaked")
+    assert ports.registry.revoked == ["dev-1"]
+    assert kinds(ports).count("revokeRequested") == 1
+    assert (await post(served, "devices/dev-1/revoke", {"reason": "leaked"}, "k-2")).status_code == 202
+    await services.containment.advance({"deviceId": "dev-1"})
+    assert ports.registry.revoked == ["dev-1", "dev-1"]
+
+
+def answer_is_lost(ports: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the first write of a device's record: it is made, and who made it hears of a failure."""
+    real = ports.table.commit
+
+    async def commit(partition: str, writes: Sequence[Write]) -> Mapping[str, str]:
+        etags: Mapping[str, str] = await real(partition, writes)
+        if any(write.row.key == "device!dev-1" for write in writes):
+            monkeypatch.setattr(ports.table, "commit", real)
+            raise InfrastructureFault("table", "timed out")
+        return etags
+
+    monkeypatch.setattr(ports.table, "commit", commit)
 
 
 async def version(served: Any, device_id: str = "dev-1") -> str:

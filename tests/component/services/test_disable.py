@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from support.containing import ANN, BOB, LOOK, Ward
-from support.events import device_pem, onboarding_pem
+from support.events import device_pem, onboarding_pem, twisted_pem
 from support.fakes import FakeRegistry
 
 from shared.contracts import AlertType
@@ -122,6 +122,16 @@ async def test_a_certificate_of_another_device_is_of_no_use(ward: Ward) -> None:
     await ward.report_onboarding("dev-1", device_pem("dev-2"))
     with pytest.raises(NotPossible, match=r"its common name is dev-2, and the registration id dev-1"):
         await ward.containment.disable("dev-1", ANN, "stolen", device_pem("dev-2"))
+    await ward.containment.disable("dev-1", ANN, "stolen")
+    await ward.work()
+    assert ward.provisioning.blocks == {"dev-1": None}
+
+
+@pytest.mark.parametrize("where", ["subject", "version"])
+async def test_a_device_cannot_keep_itself_in_by_a_certificate_that_breaks_its_reader(ward: Ward, where: str) -> None:
+    await ward.report_onboarding("dev-1", twisted_pem("dev-1", where))
+    with pytest.raises(NotPossible, match="it is no certificate that can be read"):
+        await ward.containment.disable("dev-1", ANN, "stolen", twisted_pem("dev-1", where))
     await ward.containment.disable("dev-1", ANN, "stolen")
     await ward.work()
     assert ward.provisioning.blocks == {"dev-1": None}

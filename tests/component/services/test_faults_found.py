@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import pytest
 from support.events import DAY, claim, device_pem, dps_event, dps_record, lifecycle_event, onboarding_pem, twin_event
-from support.fakes import NOON
-from support.faults import Faults, killed, unavailable
+from support.fakes import NOON, FakeRegistry
+from support.faults import Faults, Moment, killed, unavailable
 from support.model import ANN, MINUTE, SHARDS, Backend, check_invariants
 
-from shared.domain import keys
+from shared.domain import keys, reasons
 from shared.domain.record import Before, BlockState, State
 from shared.errors import FleetcertError
 from shared.services.pacing import Budget
@@ -138,6 +138,32 @@ async def test_a_placeholder_block_whose_answer_was_lost_stays_unverified() -> N
     assert containment is not None
     assert containment.block is BlockState.BLOCKED_UNVERIFIED
     assert containment.enrollment_before is Before.ABSENT
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_revocation_that_adr_may_not_have_heard_is_asked_for_again_though_the_device_has_renewed(
+    moment: Moment,
+) -> None:
+    async def asked(faults: Faults) -> tuple[Backend, FakeRegistry]:
+        backend, registry = Backend(), FakeRegistry({"dev-1": True})
+        await issue(backend, "dev-1", lifetime=30 * DAY)
+        backend.cloud.registry, backend.faults = registry, faults
+        backend.restart()
+        await backend.insist(lambda: backend.containment.revoke("dev-1", ANN, "leaked"))
+        await backend.tick()
+        return backend, registry
+
+    clean, _ = await asked(Faults())
+    place = clean.faults.calls.index("adr.revoke") + 1
+    backend, registry = await asked(Faults(at=place, moment=moment, answer=killed))
+    assert backend.faults.struck == ["adr.revoke"]
+    assert registry.revoked == ([] if moment == "before" else ["dev-1"])
+    at = backend.cloud.clock.now()
+    await backend.hear([twin_event({"certificate": claim(at, thumbprint="ee" * 32)}, version=3, sequence=9, at=at)])
+    await backend.run_until(NOON + HOUR)
+    record = (await backend.cloud.records())["dev-1"]
+    assert registry.revoked == ["dev-1"] * (1 if moment == "before" else 2)
+    assert (record.state, record.reason) == (State.EXPIRED, reasons.CERTIFICATE_REVOKED), "it is not taken for good"
 
 
 async def test_an_evaluation_that_fails_strands_no_alert() -> None:

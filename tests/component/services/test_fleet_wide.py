@@ -78,6 +78,11 @@ class World:
         assert due is not None
         self.clock.advance(due - self.clock.now())
 
+    def history(self) -> list[tuple[str, str]]:
+        """Kind and reason of every change, in no order."""
+        rows = [row for (_, key), row in self.table.rows.items() if key.startswith("history!")]
+        return [(str(row.values["kind"]), str(row.values["reason"])) for row in rows]
+
     async def list_issuer(self, certificate: x509.Certificate, state: str) -> None:
         values = {
             "source": "hub",
@@ -177,6 +182,29 @@ async def test_a_rotated_issuers_devices_are_brought_forward_at_the_fleets_pace(
     world.clock.advance(timedelta(seconds=3))
     outcome = await world.deadlines.sweep()
     assert outcome.commands == 3
+
+
+async def test_a_command_for_a_rotated_issuer_says_so_in_the_devices_history() -> None:
+    world = World()
+    await world.issue("dev-1", device_pem("dev-1"))
+    await world.list_issuer(ISSUER, "rotated")
+    await world.rotation.step()
+    await world.deadlines.sweep()
+    assert (reasons.HISTORY_COMMANDED, reasons.ISSUER_ROTATED) in world.history()
+
+
+async def test_a_device_whose_issuer_is_revoked_has_that_in_its_history_once() -> None:
+    world = World()
+    await world.issue("dev-1", device_pem("dev-1"))
+    await world.list_issuer(ISSUER, "gone")
+    await world.rotation.step()
+    await world.deadlines.sweep()
+    for _ in range(3):
+        world.clock.advance(DAY)
+        await world.deadlines.sweep()
+    assert (await world.record()).reason == reasons.ISSUER_REVOKED
+    assert world.history().count((reasons.HISTORY_ISSUER_REVOKED, reasons.ISSUER_REVOKED)) == 1
+    assert reasons.HISTORY_COMMANDED not in dict(world.history())
 
 
 async def test_certificates_of_the_hubs_own_issuers_are_verified() -> None:

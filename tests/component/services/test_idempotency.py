@@ -99,6 +99,16 @@ async def test_a_key_that_was_released_can_be_used_again_at_once(world: World):
     assert second.is_again is False
 
 
+async def test_a_key_that_was_given_back_is_followed_at_once_under_the_same_id_and_instant(world: World):
+    failed = await world.claim()
+    world.clock.advance(MOMENT)
+    await world.keys.give_back(failed)
+    follower = await world.claim()
+    assert (follower.id, follower.at, follower.is_again) == (failed.id, failed.at, True)
+    with pytest.raises(KeyReused):
+        await world.keys.claim("ann", "k", b"other")
+
+
 async def test_after_a_day_a_key_is_new(world: World):
     first = await world.claim()
     await world.keys.remember(first, ANSWER)
@@ -125,4 +135,5 @@ async def test_a_request_without_a_key_claims_nothing(world: World):
     claim = world.keys.unclaimed()
     await world.keys.remember(claim, ANSWER)
     await world.keys.release(claim)
+    await world.keys.give_back(claim)
     assert world.table.rows == {}

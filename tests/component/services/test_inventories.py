@@ -233,5 +233,5 @@ def test_whatever_a_line_holds_it_is_a_leaf_or_a_named_reason(line: bytes) -> No
 
 def test_a_certificate_of_a_ca_or_of_nobody_is_no_leaf() -> None:
     nobody = replace(LEAVES["dev-1"], pem=device_pem("somebody"))
-    with pytest.raises(BadEvent, match="another device"):
+    with pytest.raises(BadEvent, match="its common name is somebody"):
         parse_leaf(line_of(nobody))

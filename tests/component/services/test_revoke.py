@@ -112,6 +112,30 @@ async def test_a_second_request_joins_the_first_and_a_later_one_revokes_again(wa
     assert ward.alerts.types.count(AlertType.DEVICE_REVOKED) == 2
 
 
+async def test_a_repeat_of_a_request_that_joined_another_revokes_no_more(ward: Ward) -> None:
+    await ward.containment.revoke("dev-1", ANN, "key leaked")
+    asked_at = ward.clock.now()
+    await ward.pass_time(timedelta(minutes=5))
+    await ward.containment.revoke("dev-1", BOB, "me too", asked_at=asked_at, is_again=True)
+    await ward.pass_time(timedelta(minutes=5))
+    assert registry(ward).revoked == ["dev-1"]
+
+
+async def test_a_repeat_of_a_request_that_nobody_heard_revokes_whatever_came_since(ward: Ward) -> None:
+    await ward.containment.revoke("dev-1", BOB, "an earlier matter")
+    await ward.pass_time(timedelta(minutes=5))
+    asked_at = ward.clock.now() + timedelta(seconds=1)
+    ward.clock.advance(timedelta(minutes=6))
+    at = ward.clock.now()
+    renewed = twin_event({"certificate": claim(at, thumbprint="bb" * 32)}, version=9, sequence=9, at=at)
+    await ward.recording.record_hub_events([renewed])
+    await ward.containment.revoke("dev-1", ANN, "key leaked", asked_at=asked_at, is_again=True)
+    await ward.pass_time(timedelta(minutes=5))
+    record = await ward.record()
+    assert registry(ward).revoked == ["dev-1", "dev-1"]
+    assert (record.state, record.reason) == (State.EXPIRED, reasons.CERTIFICATE_REVOKED)
+
+
 async def test_a_device_that_is_shut_out_can_be_revoked_too(ward: Ward) -> None:
     await ward.containment.disable("dev-1", ANN, "stolen")
     await ward.containment.revoke("dev-1", ANN, "for good")

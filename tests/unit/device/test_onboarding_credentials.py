@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetcert.certificates import pem_private_key
-from fleetcert.device.credential import OnboardingCredential, SymmetricKeyCredential, read_private_key
+from fleetcert.certificates import pem_private_key, read_private_key
+from fleetcert.device.credential import OnboardingCredential, SymmetricKeyCredential
 from fleetcert.local.symmetric_keys import DeviceToken, SymmetricKeys
 
 KEY = bytes(range(32))

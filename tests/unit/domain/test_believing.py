@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.events import DAY, ISSUER, STRANGER, device_pem
+from support.events import DAY, ISSUER, STRANGER, device_pem, twisted_pem
 from support.fakes import NOON
 
 from shared.domain.believing import believe, merge
@@ -44,13 +44,19 @@ def test_a_thumbprint_that_is_not_the_certificates_is_a_mismatch() -> None:
 
 
 def test_another_devices_certificate_is_not_believed_at_all() -> None:
-    with pytest.raises(BadEvent, match="names another device"):
+    with pytest.raises(BadEvent, match="its common name is dev-2"):
         believe(claim(pem=device_pem("dev-2")), "dev-1", NOON, POLICY)
 
 
 def test_a_pem_that_is_no_certificate_is_not_believed_at_all() -> None:
-    with pytest.raises(BadEvent, match="is no certificate"):
+    with pytest.raises(BadEvent, match="is no certificate that can be read"):
         believe(claim(pem="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"), "dev-1", NOON, POLICY)
+
+
+@pytest.mark.parametrize("where", ["subject", "issuer", "version", "key"])
+def test_a_certificate_that_fails_only_when_it_is_looked_at_is_a_bad_event_and_no_bug(where: str) -> None:
+    with pytest.raises(BadEvent, match=r"certificate\.pem cannot be used: .* read"):
+        believe(claim(pem=twisted_pem("dev-1", where)), "dev-1", NOON, POLICY)
 
 
 @pytest.mark.parametrize("pem", [True, False])

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from support.onboarding import outcomes
 
-from fleetcert.certificates import is_issued_by
+from fleetcert.certificates import is_encrypted, is_issued_by
 from fleetcert.onboarding.authority_steps import (
     AuthorityOptions,
     IntermediateCertificate,
@@ -18,7 +18,6 @@ from fleetcert.onboarding.authority_steps import (
     authority_steps,
     intermediate_request,
 )
-from fleetcert.onboarding.keys import is_encrypted
 from fleetcert.onboarding.steps import Verdict
 from fleetcert.onboarding.workspace import Workspace, read_certificate
 from shared.errors import NotPossible

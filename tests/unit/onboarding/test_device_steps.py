@@ -11,10 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from support.onboarding import outcomes
 
+from fleetcert.certificates import is_encrypted
 from fleetcert.device.credential import Credential
 from fleetcert.onboarding.authority_steps import AuthorityOptions, authority_steps
 from fleetcert.onboarding.bootstrap import DeviceOptions, device_request, device_steps
-from fleetcert.onboarding.keys import is_encrypted, read_key
+from fleetcert.onboarding.keys import read_key
 from fleetcert.onboarding.steps import Verdict
 from fleetcert.onboarding.workspace import DeviceFiles, Workspace, read_certificate
 from shared.errors import NotPossible

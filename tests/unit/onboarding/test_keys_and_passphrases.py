@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from fleetcert.certificates import pem_private_key
-from fleetcert.onboarding.keys import authority_key, is_encrypted, read_key
+from fleetcert.certificates import is_encrypted, pem_private_key
+from fleetcert.onboarding.keys import authority_key, read_key
 from fleetcert.onboarding.passphrases import read_passphrase
 from fleetcert.onboarding.workspace import Workspace
 from shared.errors import NotPossible
