@@ -133,7 +133,8 @@ class _Wiring:
         self._ledger = Ledger(self._table, self._budget)
 
     def services(self) -> Services:
-        settings, adapters, clock, table, store = (self._settings, self._adapters, self._clock, self._table, self.store)
+        settings, adapters, clock = self._settings, self._adapters, self._clock
+        table, store = self._table, self.store
         return Services(
             recording=self._recording,
             intake=Intake(self._recording, self._alerts, clock),
@@ -278,7 +279,6 @@ class _Wiring:
 
 
 def _policies(settings: Settings) -> Policies:
-
     return Policies(
         RenewalPolicy(
             settings.renewal_window,
