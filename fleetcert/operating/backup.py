@@ -70,6 +70,15 @@ def check_backup(source: Path) -> tuple[Mapping[str, Any], Tally]:
     return header, tally
 
 
+def taken_at(source: Path) -> datetime:
+    """When the backup was begun. Raises: BackupFailed."""
+    try:
+        with gzip.open(source) as file:
+            return datetime.fromisoformat(json.loads(file.readline())["takenAt"])
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as problem:
+        raise BackupFailed(f"{source} is damaged or no backup: {problem}") from problem
+
+
 def shards_of(table: TableClient) -> int | None:
     """The number of shards that the table was made with; None where the app has not made it yet."""
     try:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from azure.iot.hub import IoTHubRegistryManager
 from azure.storage.blob import ContainerClient
 from support.events import claim, hub_event, twin_event
 from support.local_azure import Up
 
 from shared.clock import SystemClock
 from shared.contracts import format_instant
+from shared.domain.audit import Head, Line
 from shared.domain.envelope import Envelope
 
 PATIENCE_SECONDS = 30.0
@@ -93,6 +97,41 @@ def test_a_replay_that_fails_again_is_known_as_one(cli: Cli, dead_letters: Conta
         if line.count("iot-events/0/") == 2 and event_id in line
     ]
     assert len(again) == 1, "the second dead letter has a place of its own and names the first"
+
+
+def test_what_the_audit_says_was_decided_is_decided_again_once(cli: Cli, azure: dict[str, Any]):
+    """As after a restore: the audit knows of a decision, and the table does not."""
+    now = SystemClock().now()
+    container = f"audit-{uuid4().hex[:8]}"
+    registry = IoTHubRegistryManager.from_connection_string(azure["iothub_service_connection_string"])
+    registry.create_device_with_certificate_authority("redone-1", "enabled")
+    until(cli, lambda output: "redone-1" in output, "fleet", "show", "redone-1")
+    decided = {"at": now.isoformat(), "actor": "ann", "kind": "disableRequested", "reason": "stolen"}
+    first, second = ({**decided, "deviceId": device_id} for device_id in ("redone-1", "redone-unknown"))
+    with ContainerClient.from_connection_string(azure["storage_connection_string"], container) as blobs:
+        blobs.create_container()
+        line = Line.after(Head(), first)
+        lines = (line, Line.after(line.head, second))
+        blobs.upload_blob(f"{now:%Y-%m-%d}.0001.jsonl", b"".join(line.to_json() + b"\n" for line in lines))
+    replay = ("audit", "replay", "--container", container, "--since", "2026-01-01T00:00:00Z")
+
+    looked = cli(*replay)
+    assert re.search("redone-1 .* to be done", looked.stdout)
+    assert re.search("redone-unknown .*404", looked.stdout)
+    assert looked.returncode == 1, "one of them cannot be done"
+    assert "containment." not in cli("fleet", "show", "redone-1").stdout, "a look changes nothing"
+
+    assert re.search("redone-1 .* done again", cli(*replay, "--execute").stdout)
+    shown = cli("fleet", "show", "redone-1").stdout
+    assert f"stolen (again: ann, {format_instant(now)})" in shown
+    assert re.search("redone-1 .* holds", cli(*replay, "--execute").stdout), "once"
+
+
+def test_a_replay_of_the_audit_has_one_beginning(cli: Cli, tmp_path: Path):
+    assert cli("audit", "replay").returncode == 2
+    no_backup = cli("audit", "replay", "--backup", str(tmp_path / "none"))
+    assert no_backup.returncode == 1
+    assert "is damaged or no backup" in no_backup.stderr
 
 
 def test_the_running_fleet_is_backed_up_and_its_table_is_not_overwritten(
