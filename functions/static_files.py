@@ -6,11 +6,12 @@ They are the same for everybody and hold no secret, so that they are open to eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from functions.edge import Reply
 from shared.errors import NotFound
@@ -48,8 +49,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
+class StaticFile(Struct, frozen=True):
     """A file, ready to be sent."""
 
     content: bytes

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "fleetcert"
 MOST_LINKS: Final = 100
-_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT: Final = r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 
 type Kind = Literal["internal", "client", "producer"]
 type Value = str | int | float | bool
@@ -144,7 +144,7 @@ def of_command(command_id: str) -> str | None:
 
 def is_traceparent(text: object) -> TypeIs[str]:
     """Whether this can be a parent or a link (W3C Trace Context, version 00)."""
-    return isinstance(text, str) and _TRACEPARENT.fullmatch(text) is not None
+    return isinstance(text, str) and re.fullmatch(_TRACEPARENT, text) is not None
 
 
 def _opened(

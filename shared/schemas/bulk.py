@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the services bring cryptography with them, which a cold sta
 MOST_IDS: Final = 1000
 MAX_AFFECTED: Final = 50
 """Both are the services' own, as a test holds: a cold start need not wait for those."""
-_PLACE: Final = re.compile(r"(s\d{2,3}) (.*)", re.ASCII)
+_PLACE: Final = r"(s[0-9]{2,3}) (.*)"
 
 DeviceId = Annotated[str, Meta(min_length=1, max_length=128, pattern=f"^{DEVICE_ID_GRAMMAR}$")]
 Ids = Annotated[tuple[DeviceId, ...], Meta(min_length=1, max_length=MOST_IDS, description="These devices.")]
@@ -131,7 +131,7 @@ def read_place(request: BulkRequest, shards: int) -> str | None:
     if request.cursor is UNSET:
         return None
     place = transparent(request.cursor)
-    match = _PLACE.fullmatch(place)
+    match = re.fullmatch(_PLACE, place)
     begins = DEVICE if request.selector.expiring_before is UNSET else EXPIRES
     if match is None or match[1] not in shard_names(shards) or not (match[2] == "" or match[2].startswith(begins)):
         raise Malformed("the cursor is not one that a dry run gave")

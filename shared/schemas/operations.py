@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from shared.domain.operations import DeviceFailure, Operation
 
 OPERATION_ID_GRAMMAR: Final = "[0-9]{15}-[0-9a-f]{8}"
-_OPERATION_ID: Final = re.compile(OPERATION_ID_GRAMMAR)
 
 ROLES: Final = {
     OperationKind.BULK_RENEW: Role.RENEW,
@@ -84,7 +83,7 @@ class OperationPageAnswer(Struct, frozen=True):
 
 def operation_id(text: str | None) -> str:
     """An operation's id as the API gives it. Raises: Malformed."""
-    if text is None or not _OPERATION_ID.fullmatch(text):
+    if text is None or not re.fullmatch(OPERATION_ID_GRAMMAR, text):
         raise Malformed("an operation's id is 15 digits, a hyphen, and 8 of 0-9 a-f")
     return text
 

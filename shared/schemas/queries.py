@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 500
 _MOST_PARAMETERS: Final = 32
-_WHOLE_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,15})")
+_WHOLE_NUMBER: Final = r"-?(0|[1-9][0-9]{0,15})"
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="How many at most on a page.")]
 Cursor = Annotated[str, Meta(min_length=1, max_length=1024, description="From the page before: goes on behind it.")]
@@ -117,5 +117,5 @@ def _plain(kind: Any, text: str) -> Any:
     """The text as what JSON would have in its place; one that is no number stays, and is refused as what it is."""
     kinds = (kind, *get_args(kind))
     if int in kinds:
-        return int(text) if _WHOLE_NUMBER.fullmatch(text) else text
+        return int(text) if re.fullmatch(_WHOLE_NUMBER, text) else text
     return text.split(",") if any(get_origin(k) is tuple for k in kinds) else text

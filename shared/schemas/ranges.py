@@ -11,7 +11,7 @@ from shared.errors import FleetcertError
 
 MOST: Final = 8 * 2**20
 """Bytes of one answer. A range may be answered by less than was asked for: `Content-Range` says by what."""
-_RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
+_RANGE: Final = r"bytes=([0-9]{1,18})-([0-9]{0,18})"
 
 
 class RangeRequired(FleetcertError):
@@ -39,7 +39,7 @@ class ByteRange(Struct, frozen=True):
     @classmethod
     def read(cls, header: str | None) -> ByteRange:
         """The range of a `Range` header. Of another form than `bytes=a-b` it is as good as none, as RFC 9110 allows."""
-        match = _RANGE.fullmatch((header or "").strip())
+        match = re.fullmatch(_RANGE, (header or "").strip())
         if match is None:
             return cls()
         start = int(match[1])

@@ -25,7 +25,7 @@ HTML: Final = "text/html"
 SCHEMA: Final = "application/schema+json"
 ANY: Final = "*/*"
 
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_PARAMETER: Final = r"\{(\w+)\}"
 
 
 class NoBody(Struct, frozen=True):
@@ -83,4 +83,4 @@ class Route[Q: Struct, B: Struct = NoBody](Struct, frozen=True, kw_only=True):
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names in the path."""
-        return tuple(_PARAMETER.findall(self.path))
+        return tuple(re.findall(_PARAMETER, self.path))

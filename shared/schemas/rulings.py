@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # the services bring cryptography with them, which a cold sta
     from shared.domain.suppressing import Suppression
 
 SUPPRESSION_ID_GRAMMAR: Final = "[a-z0-9-]{1,64}"
-_SUPPRESSION_ID: Final = re.compile(SUPPRESSION_ID_GRAMMAR)
 
 
 class PauseRequest(Struct, forbid_unknown_fields=True, frozen=True):
@@ -91,7 +90,7 @@ class RulingsAnswer(Struct, frozen=True):
 
 def suppression_id(text: str | None) -> str:
     """A suppression's id as the API gives it. Raises: Malformed."""
-    if text is None or not _SUPPRESSION_ID.fullmatch(text):
+    if text is None or not re.fullmatch(SUPPRESSION_ID_GRAMMAR, text):
         raise Malformed("a suppression's id has 1 to 64 of a-z 0-9 and the hyphen")
     return text
 

@@ -14,7 +14,7 @@ ANY: Final = frozenset({"*"})
 """Whatever version stands, as long as there is one."""
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e]*"'
-_TAGS: Final = re.compile(rf"\*|{_TAG}(\s*,\s*{_TAG})*")
+_TAGS: Final = rf"\*|{_TAG}(\s*,\s*{_TAG})*"
 
 
 def etag_of_bytes(content: bytes) -> str:
@@ -30,7 +30,7 @@ def etag_of(device: DeviceAnswer) -> str:
 def etags(if_match: str) -> frozenset[str]:
     """The ETags that an `If-Match` names; a weak one never fits. ANY where it is `*`. Raises: Malformed."""
     wanted = if_match.strip()
-    if not _TAGS.fullmatch(wanted):
+    if not re.fullmatch(_TAGS, wanted):
         raise Malformed('If-Match is * or a list of ETags, e.g. "0b7c..."')
     return ANY if wanted == "*" else frozenset(tag.strip() for tag in wanted.split(","))
 

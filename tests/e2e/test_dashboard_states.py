@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,12 @@ def fleet(window: Window) -> None:
     window.canned("fleet/summary", FULL_SUMMARY)
     window.canned("devices?**", EVERY_STATE)
     window.canned("operations?**", EVERY_OPERATION)
+
+
+def refresh(window: Window) -> None:
+    """All that is shown is asked for again. Before the first answers are all there, nothing is due."""
+    expect(window.page.locator("#live-at")).to_have_text(re.compile("UTC"))
+    window.page.clock.run_for(REFRESHES)
 
 
 def test_an_empty_fleet_says_how_devices_come_into_it(window_of: WindowOf) -> None:
@@ -185,7 +192,7 @@ def test_what_is_shown_stays_and_is_called_old_while_the_api_is_away(window_of: 
     expect(rows(window.page)).to_have_count(len(EVERY_STATE.devices))
     window.page.unroute("**/api/devices?**")
     window.canned("devices?**", problem(InfrastructureFault("table storage", "down")), 503)
-    window.page.clock.run_for(REFRESHES)
+    refresh(window)
     expect(window.page.get_by_text("This is older")).to_be_visible()
     expect(window.page.get_by_role("button", name="Not up to date")).to_be_visible()
     expect(rows(window.page)).to_have_count(len(EVERY_STATE.devices))
@@ -205,7 +212,7 @@ def test_a_session_that_ends_leaves_what_is_shown_and_asks_to_sign_in(window_of:
     expect(rows(window.page).first).to_be_visible()
     window.page.unroute_all()
     window.page.context.clear_cookies()
-    window.page.clock.run_for(REFRESHES)
+    refresh(window)
     expect(window.page.get_by_text("Your session has ended")).to_be_visible()
     expect(rows(window.page).first).to_be_visible()
     window.page.get_by_role("button", name="Sign in").click()
@@ -241,7 +248,7 @@ def test_a_refresh_takes_neither_the_focus_nor_what_is_typed_nor_what_is_folded_
     later = EVERY_STATE.devices[1:]  # the first has been renewed, and left the page
     window.page.unroute("**/api/devices?**")
     window.canned("devices?**", PageAnswer(later, None, partial=False))
-    window.page.clock.run_for(REFRESHES)
+    refresh(window)
     expect(rows(window.page)).to_have_count(len(later))
     expect(rows(window.page).nth(3).get_by_role("link")).to_be_focused()
     expect(window.page.get_by_role("table").first).to_be_visible()
@@ -257,7 +264,7 @@ def test_work_under_way_is_seen_on_the_fleets_page_and_can_be_cancelled(window_o
     bar = window.page.get_by_role("progressbar", name="Bulk renew: progress")
     expect(bar).not_to_have_attribute("value", "18")
     window.canned("operations?**", EVERY_OPERATION)
-    window.page.clock.run_for(REFRESHES)
+    refresh(window)
     expect(bar).to_have_attribute("value", "18")
     window.page.get_by_role("link", name="All operations").click()
     window.canned("operations/*/cancel", RUNNING)
