@@ -27,7 +27,7 @@ demo: setup ## Run the whole life of a simulated fleet and check every claim (DE
 test: setup ## Run all tests: unit, component, e2e
 	@$(BIN)/python -m pytest tests/unit tests/component tests/e2e
 
-bench: setup ## Measure what is fast against named alternatives; about eight minutes
+bench: setup ## Measure what is fast against named alternatives; about seven minutes
 	@$(BIN)/python -m bench
 
 check: setup ## Lint, types and the directions of imports

@@ -7,7 +7,6 @@ import azure.functions as func
 from functions.edge import Call, Reply, serves
 from functions.replies import accepted, condition
 from shared.composition import app
-from shared.errors import NotPossible
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import DisableRequest, EnableRequest, RenewRequest, RevokeRequest
 from shared.schemas.routes import DISABLE_DEVICE, ENABLE_DEVICE, RENEW_DEVICE, REVOKE_DEVICE
@@ -37,15 +36,10 @@ async def disable_device(call: Call[NoQuery, DisableRequest]) -> Reply:
 @serves(blueprint, ENABLE_DEVICE)
 async def enable_device(call: Call[NoQuery, EnableRequest]) -> Reply:
     """The way back in."""
-    device_id = call.device_id
-    expected, actor = condition(call), call.principal.actor
-    services = await app.services()
-    try:
-        return accepted(await services.containment.enable(device_id, actor, call.body.reason, expected))
-    except NotPossible:
-        if not call.claim.is_again:
-            raise
-        return accepted(await services.devices.show(device_id))  # the first time it was heard it was done
+    device_id, claim, expected = call.device_id, call.claim, condition(call)
+    actor, reason = call.principal.actor, call.body.reason
+    enable = (await app.services()).containment.enable
+    return accepted(await enable(device_id, actor, reason, expected, is_again=claim.is_again))
 
 
 @serves(blueprint, REVOKE_DEVICE)

@@ -6,7 +6,6 @@ import azure.functions as func
 
 from functions.edge import Call, Reply, serves
 from shared.composition import app
-from shared.errors import NotFound
 from shared.schemas.queries import NoQuery
 from shared.schemas.requests import in_utc
 from shared.schemas.routes import LIFT_SUPPRESSION, LIST_RULINGS, PAUSE_FLEET, RESUME_FLEET, SUPPRESS_ALERTS
@@ -72,9 +71,6 @@ async def lift_suppression(call: Call[NoQuery, LiftRequest]) -> Reply:
     """Ends a suppression."""
     identifier, claim = call.suppression_id, call.claim
     suppressions = (await app.services()).watching.suppressions
-    try:
-        await suppressions.lift(identifier, call.principal.actor, call.body.reason, event_id=claim.id)
-    except NotFound:
-        if not claim.is_again:  # the first time it was heard it was lifted
-            raise
+    actor, reason = call.principal.actor, call.body.reason
+    await suppressions.lift(identifier, actor, reason, event_id=claim.id, is_again=claim.is_again)
     return Reply(ruling(None, identifier))

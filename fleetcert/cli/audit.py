@@ -89,17 +89,19 @@ def replay(
 ) -> None:
     """Decide again, by the API, who is shut out and who is let in, where a restored table does not know it.
 
-    The last decision of each device counts; one that holds already is left. Exit code 1 where one could not be done.
+    The last decision of each device counts; one that holds already is left. A chain that is broken is not acted on:
+    see `verify`. Exit code 1 for that, and where a decision could not be done.
     """
     from rich.progress import track
 
-    from fleetcert.operating.audit import entries
+    from fleetcert.operating.audit import entries, require_sound
     from fleetcert.operating.backup import taken_at
     from fleetcert.operating.decisions import last_decisions
 
     if (since is None) == (backup is None):
         raise typer.BadParameter("give exactly one of --since and --backup")
     with _blobs(container) as blobs:
+        require_sound(blobs)
         decisions = last_decisions(entries(blobs, since or (taken_at(backup) if backup else None)))
     with FleetApi.from_environment(os.environ) as api:
         watched = track(decisions, "asking the API", console=Console(stderr=True), transient=True)

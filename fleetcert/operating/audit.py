@@ -53,6 +53,12 @@ def verify(container: ContainerClient, day: date | None = None, anchor: str | No
         raise AuditUnreadable(f"the audit in {container.container_name} cannot be read: {problem.message}") from problem
 
 
+def require_sound(container: ContainerClient) -> None:
+    """Raises: AuditUnreadable where there is no chain, or a line of it is not as it was written."""
+    if broken := verify(container).broken:
+        raise AuditUnreadable(f"the audit is broken at {broken.blob}, line {broken.line}: {broken.problem}")
+
+
 def entries(container: ContainerClient, since: datetime | None = None, kind: str | None = None) -> Iterator[Entry]:
     """What the chain holds, the oldest first: changes at `since` or later, of a kind; unchecked: `verify` checks.
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from shared.contracts import format_instant, parse_instant
 from shared.domain import reasons
 from shared.domain.audit import Entry
+from shared.schemas.requests import LONGEST_REASON
 
 type Verb = Literal["disable", "enable"]
 
@@ -17,8 +18,6 @@ _VERBS: Final[Mapping[str, Verb]] = {
     reasons.HISTORY_DISABLE_REQUESTED: "disable",
     reasons.HISTORY_ENABLE_REQUESTED: "enable",
 }
-_LONGEST_REASON: Final = 256
-"""Characters that the API takes."""
 _LONGEST_ACTOR: Final = 100
 
 
@@ -36,7 +35,7 @@ class Decision:
     def reason_again(self) -> str:
         """The reason for deciding it again. It keeps whose decision it was, at the cost of a long reason's end."""
         told = f" (again: {self.actor[:_LONGEST_ACTOR]}, {format_instant(self.at)})"
-        return f"{self.reason[: _LONGEST_REASON - len(told)]}{told}"
+        return f"{self.reason[: LONGEST_REASON - len(told)]}{told}"
 
     def is_open(self, device: Mapping[str, Any]) -> bool:
         """Whether the device, as the API shows it, is not as was decided.

@@ -22,7 +22,10 @@ _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SECRET: Final = rb"(?i)PRIVATE KEY-----|Shared(Access|Secret)Key=|AccountKey="
 """PEM of every kind of private key, and the connection strings of Azure."""
 
-Reason = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"\S", description="why, for the history")]
+LONGEST_REASON: Final = 256
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=LONGEST_REASON, pattern=r"\S", description="why, for the history")
+]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
 Tag = Annotated[str, Meta(min_length=2, max_length=512, pattern="^[^=]+=", description="name=value")]
 Choice = Annotated[str, Meta(min_length=1, max_length=256)]

@@ -103,18 +103,27 @@ class Containment:
         )
 
     async def enable(
-        self, device_id: str, actor: Actor, reason: str, condition: Condition = whatever_stands
+        self,
+        device_id: str,
+        actor: Actor,
+        reason: str,
+        condition: Condition = whatever_stands,
+        *,
+        is_again: bool = False,
     ) -> DeviceRecord:
         """Undoes what `disable` did, and only that; the queue does the work. A fresh certificate is expected then.
 
-        A device that is being let in already stays as it is. Raises: NotFound, NotPossible where the device is not
-        shut out, PreconditionFailed, InfrastructureFault.
+        A device that is being let in already stays as it is. is_again: the same request may have been heard already,
+        and a device that is not shut out any more is what came of it. Raises: NotFound, NotPossible where the device is
+        not shut out, PreconditionFailed, InfrastructureFault.
         """
         known = await self._known(device_id)
         now = self._clock.now()
 
         def wish(record: DeviceRecord | None) -> Reduction | None:
             if record is None or record.containment is None:
+                if is_again:
+                    return None
                 raise NotPossible(f"{device_id} is not disabled: there is nothing to undo")
             return releasing.release_requested(record, actor, reason, now)
 

@@ -12,6 +12,7 @@ from shared.domain import keys
 from shared.domain.record import Actor
 from shared.errors import NotFound
 from shared.services.ports import Row, Table
+from shared.services.rows import actor_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,7 @@ def _line(row: Row) -> HistoryLine:
     return HistoryLine(
         at=at,
         kind=str(values["kind"]),
-        actor=Actor(
-            name=str(values["actor"]), object_id=str(values["actorObjectId"]), app_id=str(values["actorAppId"])
-        ),
+        actor=actor_of(row),
         reason=str(values["reason"]),
         details=json.loads(str(values["details"])),
         event_id=str(values["eventId"]),

@@ -24,7 +24,7 @@ from shared.domain.record import Actor
 from shared.errors import NotPossible
 from shared.logs import about, one_line
 from shared.services.ports import Row, Table, Value, Write
-from shared.services.rows import ruling_write
+from shared.services.rows import actor_of, actor_values, ruling_write
 from shared.services.store import TRANSACTION_LIMIT
 
 MOST: Final = 100
@@ -134,9 +134,7 @@ def _row(pause: Pause) -> Row:
         "until": pause.until,
         "reason": pause.reason,
         "tag": pause.tag or "",
-        "actor": pause.actor.name,
-        "actorObjectId": pause.actor.object_id,
-        "actorAppId": pause.actor.app_id,
+        **actor_values(pause.actor),
         "ruledAt": pause.ruled_at,
     }
     return Row(FLEET_PARTITION, _key(pause.tag), values)
@@ -149,9 +147,7 @@ def _pause(row: Row) -> Pause:
         reason=str(values["reason"]),
         tag=str(values["tag"]) or None,
         id=str(values.get("id", row.key)),
-        actor=Actor(
-            name=str(values["actor"]), object_id=str(values["actorObjectId"]), app_id=str(values["actorAppId"])
-        ),
+        actor=actor_of(row),
         ruled_at=_instant(row, "ruledAt"),
     )
 

@@ -11,7 +11,7 @@ import msgspec
 from shared.contracts import format_instant
 from shared.domain import keys
 from shared.domain.history import HistoryEntry
-from shared.domain.record import Certificate, DeviceRecord, State
+from shared.domain.record import Actor, Certificate, DeviceRecord, State
 from shared.services.ports import Row, Value, Write
 
 LIST_LAYOUT: Final = 2
@@ -60,6 +60,17 @@ def ruling_write(entry: HistoryEntry) -> Write:
     """The audit's row of what was ruled for the whole fleet, for the ruling's own transaction. It names no device."""
     key = keys.audit_key("", entry.at, _event(entry))
     return Write("upsert", Row(keys.FLEET_PARTITION, key, _entry_values(entry)))
+
+
+def actor_values(actor: Actor) -> dict[str, Value]:
+    """Who did it, in the columns of a row."""
+    return {"actor": actor.name, "actorObjectId": actor.object_id, "actorAppId": actor.app_id}
+
+
+def actor_of(row: Row) -> Actor:
+    """Who did it, from the columns of a row."""
+    values = row.values
+    return Actor(name=str(values["actor"]), object_id=str(values["actorObjectId"]), app_id=str(values["actorAppId"]))
 
 
 def _record_write(partition: str, change: Change) -> Write:
@@ -177,9 +188,7 @@ def _entry_values(entry: HistoryEntry) -> dict[str, Value]:
         "eventId": entry.event_id,
         "at": entry.at,
         "kind": entry.kind,
-        "actor": entry.actor.name,
-        "actorObjectId": entry.actor.object_id,
-        "actorAppId": entry.actor.app_id,
+        **actor_values(entry.actor),
         "reason": entry.reason,
         "details": json.dumps(dict(entry.details), separators=(",", ":"), sort_keys=True),
     }

@@ -18,7 +18,7 @@ from shared.domain.suppressing import TAG, Suppression
 from shared.errors import NotFound, NotPossible
 from shared.logs import about, one_line
 from shared.services.ports import Row, Table, Value, Write
-from shared.services.rows import ruling_write
+from shared.services.rows import actor_of, actor_values, ruling_write
 
 LONGEST: Final = timedelta(days=365)
 CACHE_LIFE: Final = timedelta(seconds=30)
@@ -81,14 +81,19 @@ class Suppressions:
         await self._write(Write("upsert", _row(suppression)), entry)
         return suppression
 
-    async def lift(self, suppression_id: str, actor: Actor, reason: str, event_id: str | None = None) -> None:
+    async def lift(
+        self, suppression_id: str, actor: Actor, reason: str, event_id: str | None = None, *, is_again: bool = False
+    ) -> None:
         """Ends one now. Its row stays until those that have ended are removed.
 
-        Raises: NotFound where it does not stand, Conflict where somebody lifts it at this moment, InfrastructureFault.
+        is_again: the same request may have been heard already, and one that does not stand is what came of it. Raises:
+        NotFound where it does not stand, Conflict where somebody lifts it at this moment, InfrastructureFault.
         """
         now = self._clock.now()
         row = await self._table.get(FLEET_PARTITION, _place(suppression_id).key)
         if row is None or (suppression := _suppression(row)).until <= now:
+            if is_again:
+                return
             raise NotFound("suppression", suppression_id)
         entry = _entry(reasons.AUDIT_LIFTED, suppression, event_id or str(uuid4()), now, actor, reason)
         await self._write(Write("replace", replace(row, values={**row.values, "until": now})), entry)
@@ -150,9 +155,7 @@ def _row(suppression: Suppression) -> Row:
         "alertType": suppression.alert_type,
         "device": suppression.device,
         "until": suppression.until,
-        "actor": suppression.actor.name,
-        "actorObjectId": suppression.actor.object_id,
-        "actorAppId": suppression.actor.app_id,
+        **actor_values(suppression.actor),
         "reason": suppression.reason,
     }
     ruled = {"ruledAt": suppression.ruled_at} if suppression.ruled_at else {}
@@ -167,9 +170,7 @@ def _suppression(row: Row) -> Suppression:
         alert_type=str(values["alertType"]),
         device=str(values["device"]),
         until=until if isinstance(until, datetime) else datetime.fromisoformat(str(until)),
-        actor=Actor(
-            name=str(values["actor"]), object_id=str(values["actorObjectId"]), app_id=str(values["actorAppId"])
-        ),
+        actor=actor_of(row),
         reason=str(values["reason"]),
         ruled_at=ruled_at if isinstance(ruled_at, datetime) else None,
     )

@@ -112,7 +112,8 @@ def test_what_the_audit_says_was_decided_is_decided_again_once(cli: Cli, azure: 
         blobs.create_container()
         line = Line.after(Head(), first)
         lines = (line, Line.after(line.head, second))
-        blobs.upload_blob(f"{now:%Y-%m-%d}.0001.jsonl", b"".join(line.to_json() + b"\n" for line in lines))
+        chain, written = f"{now:%Y-%m-%d}.0001.jsonl", b"".join(line.to_json() + b"\n" for line in lines)
+        blobs.upload_blob(chain, written)
     replay = ("audit", "replay", "--container", container, "--since", "2026-01-01T00:00:00Z")
 
     looked = cli(*replay)
@@ -125,6 +126,12 @@ def test_what_the_audit_says_was_decided_is_decided_again_once(cli: Cli, azure: 
     shown = cli("fleet", "show", "redone-1").stdout
     assert f"stolen (again: ann, {format_instant(now)})" in shown
     assert re.search("redone-1 .* holds", cli(*replay, "--execute").stdout), "once"
+
+    with ContainerClient.from_connection_string(azure["storage_connection_string"], container) as blobs:
+        blobs.upload_blob(chain, written.replace(b"stolen", b"broken"), overwrite=True)
+    forged = cli(*replay)
+    assert (forged.returncode, forged.stdout) == (1, "")
+    assert f"the audit is broken at {chain}, line 1" in forged.stderr
 
 
 def test_a_replay_of_the_audit_has_one_beginning(cli: Cli, tmp_path: Path):
